@@ -46,30 +46,26 @@ pub async fn is_cut(state: &dyn StateReader, pipeline: &PipelineName) -> Result<
     Ok(state.note(&key(pipeline)).await?.is_some())
 }
 
-/// Where a cycle goes on; none where it begins.
-pub async fn read(cx: &StageContext) -> Result<Option<CyclePlace>, StateError> {
+/// Where a cycle goes on after a watermark that is stored; none where it begins. And whether any place is noted.
+pub async fn read(cx: &StageContext, stored: Watermark) -> Result<(Option<CyclePlace>, bool), StateError> {
     let noted = cx.state.note(&key(&cx.pipeline.name)).await?;
-    let stored = cx.state.watermark(&cx.pipeline.name).await?;
+    let is_noted = noted.is_some();
     // One of another form, of another window, or under another mapping is of no use: then all of it is read again.
     let place = noted.and_then(|noted| serde_json::from_str::<CyclePlace>(&noted).ok());
-    Ok(place.filter(|place| Some(Watermark(place.stored)) == stored && place.basis == cx.pipeline.basis))
+    Ok((place.filter(|place| Watermark(place.stored) == stored && place.basis == cx.pipeline.basis), is_noted))
 }
 
-/// Forgets a place, if there is one.
+/// Forgets a place.
 pub async fn clear(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
-    if is_cut(&*cx.state, &cx.pipeline.name).await? {
-        writers.state.set_note(&key(&cx.pipeline.name), "").await?;
-    }
-    Ok(())
+    writers.state.set_note(&key(&cx.pipeline.name), "").await
 }
 
 impl CyclePlace {
-    /// The beginning of a cycle that reads from a watermark on.
-    pub async fn begin(cx: &StageContext, watermark: Watermark, now: ClockReadings) -> Result<Self, StateError> {
+    /// The beginning of a cycle: after the watermark that is stored, from one on that is trusted.
+    pub fn begin(cx: &StageContext, (stored, trusted): (Watermark, Watermark), now: ClockReadings) -> Self {
         let ClockReadings { server, local } = now;
-        let stored = cx.state.watermark(&cx.pipeline.name).await?.unwrap_or(watermark).0;
-        let basis = cx.pipeline.basis.clone();
-        Ok(Self { stored, from: watermark.0, server, local, basis, cursor: None, archive: 0, standing: 0, read: 0 })
+        let (stored, from, basis) = (stored.0, trusted.0, cx.pipeline.basis.clone());
+        Self { stored, from, server, local, basis, cursor: None, archive: 0, standing: 0, read: 0 }
     }
 
     /// When it began.

@@ -27,9 +27,9 @@ pub async fn caught_up(cx: &StageContext, writers: &Writers) -> Result<(), Stage
 
 /// A run begins under another definition than that of the last backfill: from now on that one no longer tells how the records stand,
 /// even if its definition comes back.
-pub async fn begin(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
+pub async fn begin(cx: &StageContext, writers: &Writers, backfilled: Option<String>) -> Result<(), StateError> {
     let key = catch_up::backfilled_key(&cx.pipeline.name);
-    let noted = cx.state.note(&key).await?.filter(|noted| !noted.is_empty());
+    let noted = backfilled.filter(|noted| !noted.is_empty());
     match noted.is_some_and(|noted| noted != catch_up::mapping(cx.pipeline.mapping_version)) {
         // Blank and not removed: a note cannot be taken away, and no mapping is blank.
         true => writers.state.set_note(&key, "").await,

@@ -32,10 +32,36 @@ impl ObjectsChanged {
     }
 }
 
+/// What the state is about as far as it is noted, and what the definition is about.
+pub struct Objects {
+    before: Option<String>,
+    now: String,
+}
+
+/// The keys of the notes that tell what a state is about.
+pub fn keys(cx: &StageContext) -> [String; 2] {
+    [key(cx), format!("bound:hubspot:{}", cx.pipeline.target.connection)]
+}
+
+/// The same of these notes.
+pub fn of_notes(cx: &StageContext, before: Option<String>, portal: Option<String>) -> Objects {
+    let target = &cx.pipeline.target;
+    // Before the first run, no portal is bound to the connection yet.
+    let portal = portal.unwrap_or_else(|| format!("connection {}", target.connection));
+    Objects { before, now: format!("{} → {} of {portal}", cx.pipeline.source_object, target.object_type_id) }
+}
+
+/// What is noted.
+pub async fn read(cx: &StageContext) -> Result<Objects, StateError> {
+    let mut noted = cx.state.notes(&keys(cx)).await?;
+    let (portal, before) = (noted.pop().flatten(), noted.pop().flatten());
+    Ok(of_notes(cx, before, portal))
+}
+
 /// Whether the definition is about other objects than the records that the state knows.
-pub async fn objects_changed(cx: &StageContext) -> Result<Option<ObjectsChanged>, StateError> {
-    let Some(before) = cx.state.note(&key(cx)).await? else { return Ok(None) };
-    let now = identity(cx).await?;
+pub async fn objects_changed(cx: &StageContext, objects: &Objects) -> Result<Option<ObjectsChanged>, StateError> {
+    let Objects { before: Some(before), now } = objects else { return Ok(None) };
+    let (before, now) = (before.clone(), now.clone());
     // Salesforce's names have no letter case, and the file may spell them anew.
     if before.eq_ignore_ascii_case(&now) {
         return Ok(None);
@@ -47,23 +73,14 @@ pub async fn objects_changed(cx: &StageContext) -> Result<Option<ObjectsChanged>
 }
 
 /// Records what the state is about from now on.
-pub async fn record(cx: &StageContext, writers: &Writers) -> Result<(), StateError> {
-    let now = identity(cx).await?;
+pub async fn record(cx: &StageContext, writers: &Writers, objects: &Objects) -> Result<(), StateError> {
     crash_point!("run.begun");
-    match cx.state.note(&key(cx)).await? {
-        Some(noted) if noted == now => Ok(()),
-        _ => writers.state.set_note(&key(cx), &now).await,
+    match &objects.before {
+        Some(noted) if *noted == objects.now => Ok(()),
+        _ => writers.state.set_note(&key(cx), &objects.now).await,
     }
 }
 
 fn key(cx: &StageContext) -> String {
     format!("identity:{}", cx.pipeline.name)
-}
-
-async fn identity(cx: &StageContext) -> Result<String, StateError> {
-    let target = &cx.pipeline.target;
-    let portal = cx.state.note(&format!("bound:hubspot:{}", target.connection)).await?;
-    // Before the first run, no portal is bound to the connection yet.
-    let portal = portal.unwrap_or_else(|| format!("connection {}", target.connection));
-    Ok(format!("{} → {} of {portal}", cx.pipeline.source_object, target.object_type_id))
 }

@@ -115,11 +115,16 @@ async fn carry_out(
     request: &RunRequest,
     notes: &mut Vec<String>,
 ) -> Result<(), StopReason> {
-    if let Some(changed) = objects::objects_changed(cx).await? {
+    let [objects, portal] = objects::keys(cx);
+    let mut noted = cx.state.notes(&[objects, portal, catch_up::backfilled_key(&cx.pipeline.name)]).await?.into_iter();
+    let mut next = || noted.next().flatten();
+    let objects = objects::of_notes(cx, next(), next());
+    let backfilled = next();
+    if let Some(changed) = objects::objects_changed(cx, &objects).await? {
         return Err(changed.into());
     }
-    objects::record(cx, writers).await?;
-    definition::begin(cx, writers).await?;
+    objects::record(cx, writers, &objects).await?;
+    definition::begin(cx, writers, backfilled).await?;
     // Records keep the property by which they were written, also after the definition names another.
     writers.state.remember_match(&cx.pipeline.name, &cx.pipeline.target.match_property).await?;
     // Only an import may be the first, and only then is HubSpot looked at for records without an id.
@@ -328,7 +333,7 @@ async fn sync(
 ) -> Result<(), StopReason> {
     let name = &cx.pipeline.name;
     let now = watermark::read_clocks(cx).await?;
-    let Some(TrustedWatermark { watermark, note }) = watermark::trusted(cx, now).await? else {
+    let Some(TrustedWatermark { watermark, stored, note }) = watermark::trusted(cx, now).await? else {
         guard_unconfirmed(cx, request).await?;
         settle_unconfirmed(cx, writers, checkpoint, request).await?;
         let from_now_on = NewWatermark { watermark: Watermark(now.server), set_at: Some(now.local), corrects: false };
@@ -338,10 +343,11 @@ async fn sync(
         return Ok(());
     };
     // A plan is about the whole, so what follows one begins anew.
-    let place = cycle_place::read(cx).await?.filter(|_| request.planned.is_none());
+    let (place, noted) = cycle_place::read(cx, stored).await?;
+    let place = place.filter(|_| request.planned.is_none());
     let corrects = note.is_some();
     notes.extend(note);
-    let new = CyclePlace::begin(cx, watermark, now).await?;
+    let new = CyclePlace::begin(cx, (stored, watermark), now);
     let done = match place {
         Some(place) => match changes(cx, writers, checkpoint, request, notes, (place, true, corrects)).await {
             Err(StopReason::Stage(StageError { cause: StageCause::Remote(Fault::PlaceLost(_)), .. })) => {
@@ -355,7 +361,9 @@ async fn sync(
     if !done {
         return Ok(());
     }
-    cycle_place::clear(cx, writers).await?;
+    if noted {
+        cycle_place::clear(cx, writers).await?;
+    }
     // A quiet cycle saves the calls.
     if cx.state.due_count(name).await? > 0 {
         associate::drain(cx, writers, checkpoint, Some(cx.due_at)).await?;

@@ -31,6 +31,8 @@ pub async fn read_clocks(cx: &StageContext) -> Result<ClockReadings, StageError>
 pub struct TrustedWatermark {
     /// No change before it is missing in HubSpot.
     pub watermark: Watermark,
+    /// The one that is stored.
+    pub stored: Watermark,
     /// What a person should know, where the stored one is not trusted.
     pub note: Option<String>,
 }
@@ -64,7 +66,7 @@ fn trust(stored: &StoredWatermark, now: ClockReadings) -> TrustedWatermark {
     };
     // The earlier moment is taken in any case; a person need not hear of seconds.
     if at.duration_since(sane) <= DIFFERENCE_MAX {
-        return TrustedWatermark { watermark: Watermark(sane), note: None };
+        return TrustedWatermark { watermark: Watermark(sane), stored: stored.watermark, note: None };
     }
     let ahead = format!(
         "the watermark {at} was ahead of Salesforce's clock (that clock, or this computer's, was wrong when it was set)"
@@ -75,7 +77,7 @@ fn trust(stored: &StoredWatermark, now: ClockReadings) -> TrustedWatermark {
             format!("{ahead}, and it is not known since when: run `syncline import` to copy what may have been missed")
         }
     };
-    TrustedWatermark { watermark: Watermark(sane), note: Some(note) }
+    TrustedWatermark { watermark: Watermark(sane), stored: stored.watermark, note: Some(note) }
 }
 
 #[cfg(test)]

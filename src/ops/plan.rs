@@ -518,7 +518,7 @@ async fn look(
     known: Known,
 ) -> Result<(Option<String>, Option<StopReason>), OpsError> {
     let Known { scope, began, backlog, widened, goes_on } = known;
-    let changed = objects::objects_changed(cx).await?;
+    let changed = objects::objects_changed(cx, &objects::read(cx).await?).await?;
     let ran = match (scope, began) {
         // The run would be refused before it reads a row.
         _ if changed.is_some() => Ok(changed.as_ref().map(ToString::to_string)),

@@ -14,6 +14,8 @@ use crate::project::wiring::Project;
 #[derive(Default)]
 pub struct Comparison {
     tried: Option<Timestamp>,
+    /// When the latest one began, as far as it was read: it only goes on from there.
+    began: Option<Timestamp>,
 }
 
 /// How long a comparison that did not come to its end is left alone.
@@ -40,13 +42,18 @@ impl Comparison {
         if project.outside.cancel.is_cancelled() || self.tried.is_some_and(|at| now.duration_since(at) < AGAIN_AFTER) {
             return false;
         }
+        let is_due = |began: Timestamp| began.saturating_add(every.0).is_ok_and(|due| due <= now);
+        if self.began.is_some_and(|began| !is_due(began)) {
+            return false;
+        }
         let noted = state.note(&reconciled_key(&name)).await.ok().flatten().and_then(|noted| noted.parse().ok());
         let began: Option<Timestamp> = match noted {
             Some(noted) => Some(noted),
             // An import is as good as a comparison, so the first one is due an interval later.
             None => state.stored_watermark(&name).await.ok().flatten().and_then(|mark| mark.first_run),
         };
-        let due = began.is_some_and(|began| began.saturating_add(every.0).is_ok_and(|due| due <= now));
+        self.began = began;
+        let due = began.is_some_and(is_due);
         if due {
             self.tried = Some(now);
         }

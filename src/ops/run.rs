@@ -228,8 +228,10 @@ async fn attempt(
     };
     cx.try_all = order.scope.is_whole();
     cx.compare = order.scope == RunScope::Compared;
-    // Before the run, so that its budget counts what other processes used.
-    note_calls(project, state, prepared).await?;
+    // Before the run, so that its budget counts what other processes used; where calls are drawn, that is counted there.
+    if state.org_calls().is_none() {
+        note_calls(project, state, prepared).await?;
+    }
     note_origin(project, state, name, &cx.run, options).await?;
     tracing::info!(pipeline = %name, run = %cx.run, scope = ?order.scope, "the run begins");
     let (report, stop) = engine_run::run(&cx, &writers, &order).await?;
@@ -373,19 +375,15 @@ async fn note_origin(
 /// services allow.
 async fn note_calls(project: &Project, state: &Arc<dyn Store>, prepared: &Prepared) -> Result<(), OpsError> {
     let config = &project.loaded.pipelines[prepared.index].config;
-    let connection = &config.source.connection;
-    let key = calls_key(connection);
-    let noted = state.note(&key).await?;
-    let note = project.note_calls(connection, noted.as_deref());
-    if noted.as_deref() != Some(&note) {
-        state.set_note(&key, &note).await?;
-    }
-    let allowed = project.calls_allowed(connection).map(|calls| calls.to_string());
-    let rate = project.calls_per_second(&config.target.connection).map(|rate| rate.to_string());
-    for (key, limit) in [(allowed_key(connection), allowed), (rate_key(&config.target.connection), rate)] {
-        let Some(limit) = limit else { continue };
-        if state.note(&key).await?.as_ref() != Some(&limit) {
-            state.set_note(&key, &limit).await?;
+    let (source, target) = (&config.source.connection, &config.target.connection);
+    let keys = [calls_key(source), allowed_key(source), rate_key(target)];
+    let noted = state.notes(&keys).await?;
+    let calls = project.note_calls(source, noted.first().and_then(Option::as_deref));
+    let allowed = project.calls_allowed(source).map(|calls| calls.to_string());
+    let rate = project.calls_per_second(target).map(|rate| rate.to_string());
+    for ((key, noted), now) in keys.iter().zip(noted).zip([Some(calls), allowed, rate]) {
+        if let Some(now) = now.filter(|now| noted.as_ref() != Some(now)) {
+            state.set_note(key, &now).await?;
         }
     }
     Ok(())

@@ -187,6 +187,9 @@ pub trait StateReader: Send + Sync {
     /// A short text that was noted under this key.
     fn note<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>>;
 
+    /// The notes under these keys, as they are at one moment.
+    fn notes<'a>(&'a self, keys: &'a [String]) -> Answer<'a, Vec<Option<String>>>;
+
     /// The latest runs, newest first; of one pipeline or of all.
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>>;
 

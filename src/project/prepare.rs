@@ -169,12 +169,12 @@ async fn compile_selected(
 /// Counts the calls of earlier processes against `api_budget` before the first call of this one.
 async fn load_call_counts(project: &Project, state: &dyn Store, connection: &str) -> Result<(), OpsError> {
     // A connection that cannot be set up refuses its pipelines by itself.
-    if project.source(connection).is_ok() {
-        let noted = state.note(&calls_key(connection)).await?;
-        project.note_calls(connection, noted.as_deref());
-        if let Some(shared) = state.org_calls() {
-            project.share_calls(connection, shared);
-        }
+    if project.source(connection).is_err() {
+        return Ok(());
+    }
+    match state.org_calls() {
+        Some(shared) => project.share_calls(connection, shared),
+        None => drop(project.note_calls(connection, state.note(&calls_key(connection)).await?.as_deref())),
     }
     Ok(())
 }

@@ -321,6 +321,11 @@ impl StateReader for SqliteState {
         self.read(move |connection| directory::note(connection, &key))
     }
 
+    fn notes<'a>(&'a self, keys: &'a [String]) -> Answer<'a, Vec<Option<String>>> {
+        let keys = keys.to_vec();
+        self.read(move |connection| keys.iter().map(|key| directory::note(connection, key)).collect())
+    }
+
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>> {
         let pipeline = pipeline.cloned();
         self.read(move |connection| runs::list(connection, pipeline.as_ref(), limit))

@@ -733,6 +733,9 @@ async fn notes_and_bindings() {
     on_every_store(|state, other| async move {
         state.set_note("key", "text ü").await.unwrap();
         assert_eq!(other.note("key").await.unwrap().as_deref(), Some("text ü"));
+        let keys = ["none", "key", "key"].map(str::to_owned);
+        let known = Some("text ü".to_owned());
+        assert_eq!(other.notes(&keys).await.unwrap(), [None, known.clone(), known]);
         state.set_note("key", "").await.unwrap();
         assert_eq!(other.note("key").await.unwrap(), None);
         state.bind("hubspot:main", "portal 1").await.unwrap();

@@ -29,6 +29,8 @@ struct Held {
     epoch: i64,
     renewed: LongMark,
     is_lost: bool,
+    /// Whether the pipeline's match property is noted.
+    is_matched: bool,
 }
 
 impl Leases {
@@ -38,7 +40,7 @@ impl Leases {
 
     /// A right was taken.
     pub fn taken(&self, pipeline: &PipelineName, epoch: i64) {
-        let held = Held { epoch, renewed: self.clock.long_mark(), is_lost: false };
+        let held = Held { epoch, renewed: self.clock.long_mark(), is_lost: false, is_matched: false };
         self.held().insert(pipeline.clone(), held);
     }
 
@@ -47,6 +49,18 @@ impl Leases {
         if let Some(held) = self.held().get_mut(pipeline).filter(|held| held.epoch == epoch) {
             held.renewed = self.clock.long_mark();
         }
+    }
+
+    /// The pipeline's match property was found noted under a right.
+    pub fn matched(&self, pipeline: &PipelineName, epoch: i64) {
+        if let Some(held) = self.held().get_mut(pipeline).filter(|held| held.epoch == epoch) {
+            held.is_matched = true;
+        }
+    }
+
+    /// Whether the pipeline's match property is noted, as far as this process knows; nobody else takes it out under its right.
+    pub fn is_matched(&self, pipeline: &PipelineName) -> bool {
+        self.held().get(pipeline).is_some_and(|held| held.is_matched)
     }
 
     /// The number of the right to run a pipeline; none where this process has not asked for it.

@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
-use super::process;
 use super::rows::get;
 use super::store::{PgState, Tx, sql};
+use super::{process, schema};
 use crate::model::ids::PipelineName;
 use crate::ports::state::{Lease, StateError};
 
@@ -27,6 +27,8 @@ struct PgLease {
     number: i32,
     pipeline: PipelineName,
     epoch: i64,
+    /// It was taken in a turn, whose last transaction gives it back.
+    of_turn: bool,
     renewing: JoinHandle<()>,
 }
 
@@ -35,23 +37,51 @@ impl Lease for PgLease {}
 /// Takes the right to run a pipeline: where nobody has it, or whoever had it did not renew it, or is a process of this computer that has died.
 pub(super) async fn take(state: &PgState, pipeline: &PipelineName, holder: &str) -> Result<Box<dyn Lease>, StateError> {
     // Whoever has the portal now is rid of those who had it before.
-    let process = state.portal().map_or_else(process::own, |right| format!("portal/{}", right.key()));
-    let taken =
-        state.write(None, (pipeline.clone(), holder.to_owned(), process.clone()), |tx, (pipeline, holder, process)| {
-            take_row(tx, pipeline, holder, process).boxed()
-        });
-    let (number, epoch) = taken.await?;
+    let right = state.portal();
+    let (of_turn, process) = (right.is_some(), right.map_or_else(process::own, |right| of_portal(right.key())));
+    let wanted =
+        WantedLease { pipeline: pipeline.clone(), holder: holder.to_owned(), process, shown: state.0.shown.clone() };
+    let (number, epoch) = state.write(None, wanted, |tx, wanted| take_row(tx, wanted).boxed()).await?;
     state.0.leases.taken(pipeline, epoch);
     let renewing = tokio::spawn(renew(state.clone(), number, pipeline.clone(), epoch));
-    Ok(Box::new(PgLease { state: state.clone(), number, pipeline: pipeline.clone(), epoch, renewing }))
+    Ok(Box::new(PgLease { state: state.clone(), number, pipeline: pipeline.clone(), epoch, of_turn, renewing }))
+}
+
+/// The process of rights that were taken in a turn of a portal.
+fn of_portal(key: &str) -> String {
+    format!("portal/{key}")
+}
+
+/// Gives back, at the end of a turn of a portal, what was taken in it.
+pub(super) async fn give_back_all(tx: &mut Tx<'_>, key: &str) -> Result<(), Fault> {
+    let give_back = sql("UPDATE syncline.leases SET until = 'epoch'
+         WHERE state_id = $1 AND process = $2 AND until > clock_timestamp()");
+    tx.run(give_back.bind(tx.state).bind(of_portal(key))).await.map(drop)
+}
+
+/// What a right is wanted for.
+struct WantedLease {
+    pipeline: PipelineName,
+    /// Who asks, for people.
+    holder: String,
+    process: String,
+    /// How the state is named for people.
+    shown: String,
 }
 
 /// The number of the state, and that of the right.
-async fn take_row(tx: &mut Tx<'_>, pipeline: &PipelineName, holder: &str, process: &str) -> Result<(i32, i64), Fault> {
+async fn take_row(tx: &mut Tx<'_>, wanted: &WantedLease) -> Result<(i32, i64), Fault> {
+    let WantedLease { pipeline, holder, process, shown } = wanted;
     let state = tx.state;
-    let had = sql("SELECT process, holder FROM syncline.leases WHERE state_id = $1 AND pipeline = $2");
+    let had = sql("SELECT v.version, l.process, l.holder FROM syncline.version v
+         LEFT JOIN syncline.leases l ON l.state_id = $1 AND l.pipeline = $2");
     let had = tx.row(had.bind(state).bind(pipeline.as_str())).await?;
-    let had: Option<(String, String)> = had.map(|row| Ok::<_, Fault>((get(&row, 0)?, get(&row, 1)?))).transpose()?;
+    if let Some(row) = &had {
+        // Another program may have been at the tables since this one began.
+        schema::not_newer(get::<i32>(row, 0)?.unsigned_abs(), shown)?;
+    }
+    let of_row = |row| Ok::<_, Fault>(get::<Option<String>>(row, 1)?.zip(get::<Option<String>>(row, 2)?));
+    let had = had.as_ref().map(of_row).transpose()?.flatten();
     let free = |had: &&str| process::is_dead(had) || (process.starts_with("portal/") && process == *had);
     let dead = had.as_ref().map(|(process, _)| process.as_str()).filter(free);
     let take = sql("INSERT INTO syncline.leases AS l (state_id, pipeline, epoch, holder, process, until)
@@ -105,6 +135,9 @@ impl Drop for PgLease {
     /// end, and so that is not left to a task.
     fn drop(&mut self) {
         self.renewing.abort();
+        if self.of_turn {
+            return self.state.0.leases.forget(&self.pipeline, self.epoch);
+        }
         let give_back =
             sql("UPDATE syncline.leases SET until = 'epoch' WHERE state_id = $1 AND pipeline = $2 AND epoch = $3");
         let give_back = give_back.bind(self.number).bind(self.pipeline.as_str().to_owned()).bind(self.epoch);

@@ -14,6 +14,13 @@ pub async fn read(tx: &mut Tx<'_>, key: &str) -> Result<Option<String>, Fault> {
     tx.row(read.bind(tx.state).bind(key)).await?.map(|row| get(&row, 0)).transpose()
 }
 
+/// Notes, in the order of their keys.
+pub async fn read_all(tx: &mut Tx<'_>, keys: &[String]) -> Result<Vec<Option<String>>, Fault> {
+    let read = sql("SELECT n.text FROM unnest($2::text[]) WITH ORDINALITY AS asked (key, place)
+         LEFT JOIN syncline.notes n ON n.state_id = $1 AND n.key = asked.key ORDER BY place");
+    tx.rows(read.bind(tx.state).bind(keys)).await?.iter().map(|row| get(row, 0)).collect()
+}
+
 /// Sets a note; an empty text forgets it.
 pub async fn set(tx: &mut Tx<'_>, key: &str, text: &str) -> Result<(), Fault> {
     let write = match text.is_empty() {

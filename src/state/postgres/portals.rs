@@ -9,10 +9,10 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
-use super::process;
 use super::right::PortalRight;
 use super::rows::{self, get};
 use super::store::{PgState, Tx, sql};
+use super::{lease, process, schema};
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
 use crate::sys::gate::Gate;
@@ -144,7 +144,8 @@ impl PgState {
     /// Begins a turn, where a pipeline is due and nobody has the portal. Until it ends, all that is noted in this state names its number.
     pub async fn begin_turn(&self, wanted: &Wanted, gate: &Gate) -> Result<Begun, StateError> {
         let asked = gate.mark();
-        let taken = self.write(None, wanted.clone(), |tx, wanted| take(tx, wanted).boxed()).await?;
+        let asked_for = (wanted.clone(), self.0.shown.clone());
+        let taken = self.write(None, asked_for, |tx, (wanted, shown)| take(tx, wanted, shown).boxed()).await?;
         let (epoch, due, before) = match taken {
             Taken::Turn(epoch, due, before) => (epoch, due, before),
             Taken::Held => return Ok(Begun::Held),
@@ -203,11 +204,15 @@ enum Taken {
     NothingDue,
 }
 
-async fn take(tx: &mut Tx<'_>, wanted: &Wanted) -> Result<Taken, Fault> {
+async fn take(tx: &mut Tx<'_>, wanted: &Wanted, shown: &str) -> Result<Taken, Fault> {
     enroll(tx, wanted).await?;
-    let due = sql("SELECT pipeline, away FROM syncline.turns
+    let due = sql("SELECT pipeline, away, (SELECT version FROM syncline.version) FROM syncline.turns
          WHERE state_id = $1 AND portal = $2 AND due <= clock_timestamp() ORDER BY due");
     let due = tx.rows(due.bind(tx.state).bind(&wanted.key)).await?;
+    if let Some(row) = due.first() {
+        // Another program may have been at the tables since this one began.
+        schema::not_newer(get::<i32>(row, 2)?.unsigned_abs(), shown)?;
+    }
     let due = due.iter().map(|row| {
         let away: i32 = get(row, 1)?;
         Ok(Due { pipeline: PipelineName::new(get::<&str>(row, 0)?), away: away.unsigned_abs() })
@@ -295,6 +300,7 @@ async fn give_back(tx: &mut Tx<'_>, right: &PortalRight, next: &[Next], calls: u
          WHERE key = $1 AND epoch = $2");
     let calls = i32::try_from(calls).unwrap_or(i32::MAX);
     tx.run(free.bind(right.key()).bind(right.epoch()).bind(calls)).await?;
+    lease::give_back_all(tx, right.key()).await?;
     next_due(tx, right.key()).await
 }
 

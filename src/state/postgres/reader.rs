@@ -6,7 +6,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
-use super::store::PgState;
+use super::fault::Fault;
+use super::store::{PgState, Tx};
 use super::{alerts, associations, failures, identities, lookups, notes, rows, runs, unconfirmed};
 use crate::model::alert::Condition;
 use crate::model::association::{AssociationState, OwnedType, PairKey, PairRequest};
@@ -23,13 +24,31 @@ use crate::ports::state::{
 type Answer<'a, T> = BoxFuture<'a, Result<T, StateError>>;
 
 impl PgState {
-    /// Before lookups with work left are read: those that led to records which came back as others are among them. What was opened for
-    /// reading only is shown as it is.
-    async fn follow(&self) -> Result<(), StateError> {
-        if self.0.writes && self.read((), |tx, ()| lookups::any_replaced(tx).boxed()).await? {
-            self.write(None, (), |tx, ()| lookups::follow_replaced(tx).boxed()).await?;
+    /// Reads lookups with work left. Those that led to records which came back as others are among them, and are put there first; what was
+    /// opened for reading only is shown as it is.
+    async fn followed<A, T, F>(&self, arguments: A, work: F) -> Result<T, StateError>
+    where
+        A: Clone + Send + Sync + 'static,
+        T: Default + Send + 'static,
+        F: for<'t> Fn(&'t mut Tx<'_>, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Clone + Send + Sync + 'static,
+    {
+        let (writes, first) = (self.0.writes, work.clone());
+        let found = self.read(arguments.clone(), move |tx, arguments| {
+            let first = first.clone();
+            async move {
+                // Asked as it is read: there is seldom one.
+                let replaced = writes && lookups::any_replaced(tx).await?;
+                Ok((replaced, if replaced { T::default() } else { first(tx, arguments).await? }))
+            }
+            .boxed()
+        });
+        match found.await? {
+            (false, found) => Ok(found),
+            (true, _) => {
+                self.write(None, (), |tx, ()| lookups::follow_replaced(tx).boxed()).await?;
+                self.read(arguments, work).await
+            }
         }
-        Ok(())
     }
 }
 
@@ -115,13 +134,9 @@ impl StateReader for PgState {
         limit: usize,
     ) -> Answer<'a, Vec<(AssociationState, HubspotId)>> {
         let at = at.map(rows::millis);
-        async move {
-            self.follow().await?;
-            self.read((pipeline.clone(), at, after, limit), |tx, (pipeline, at, after, limit)| {
-                associations::due(tx, pipeline, *at, after.as_ref(), *limit).boxed()
-            })
-            .await
-        }
+        self.followed((pipeline.clone(), at, after, limit), |tx, (pipeline, at, after, limit)| {
+            associations::due(tx, pipeline, *at, after.as_ref(), *limit).boxed()
+        })
         .boxed()
     }
 
@@ -174,15 +189,20 @@ impl StateReader for PgState {
     }
 
     fn due_count<'a>(&'a self, pipeline: &'a PipelineName) -> Answer<'a, u64> {
-        async move {
-            self.follow().await?;
-            self.read(pipeline.clone(), |tx, pipeline| associations::due_count(tx, pipeline).boxed()).await
-        }
-        .boxed()
+        self.followed(pipeline.clone(), |tx, pipeline| associations::due_count(tx, pipeline).boxed()).boxed()
     }
 
     fn note<'a>(&'a self, key: &'a str) -> Answer<'a, Option<String>> {
         self.read(key.to_owned(), |tx, key| notes::read(tx, key).boxed()).boxed()
+    }
+
+    fn notes<'a>(&'a self, keys: &'a [String]) -> Answer<'a, Vec<Option<String>>> {
+        async move {
+            let noted = self.read(keys.to_vec(), |tx, keys| notes::read_all(tx, keys).boxed()).await?;
+            // Where there is no state yet, nothing is noted.
+            Ok(if noted.is_empty() { vec![None; keys.len()] } else { noted })
+        }
+        .boxed()
     }
 
     fn runs<'a>(&'a self, pipeline: Option<&'a PipelineName>, limit: usize) -> Answer<'a, Vec<RunRow>> {

@@ -500,7 +500,11 @@ impl PgState {
         let noted = sql(BOTH).bind(state).bind(&self.0.writer).bind(number).bind(pipeline.as_str()).bind(epoch);
         let Some(row) = tx.row(noted).await? else { return Err(Fault::Refused(self.0.leases.lost(pipeline, epoch))) };
         if let Some(id) = rows::get(&row, 0)? {
-            tx.pipeline = Some(KnownPipeline { name: pipeline.clone(), id, match_property: rows::get(&row, 1)? });
+            let match_property: Option<String> = rows::get(&row, 1)?;
+            if match_property.is_some() {
+                self.0.leases.matched(pipeline, epoch);
+            }
+            tx.pipeline = Some(KnownPipeline { name: pipeline.clone(), id, match_property });
         }
         Ok(())
     }

@@ -118,9 +118,16 @@ impl StateWriter for PgState {
     }
 
     fn remember_match<'a>(&'a self, pipeline: &'a PipelineName, property: &'a str) -> Answer<'a, ()> {
-        self.write(Some(pipeline.clone()), (pipeline.clone(), property.to_owned()), |tx, (pipeline, property)| {
-            remember_match(tx, pipeline, property).boxed()
-        })
+        async move {
+            // The first one stays, as long as the right to the pipeline does.
+            if self.0.leases.is_matched(pipeline) {
+                return Ok(());
+            }
+            self.write(Some(pipeline.clone()), (pipeline.clone(), property.to_owned()), |tx, (pipeline, property)| {
+                remember_match(tx, pipeline, property).boxed()
+            })
+            .await
+        }
         .boxed()
     }
 
@@ -216,11 +223,12 @@ impl StateWriter for PgState {
     fn bind<'a>(&'a self, connection: &'a str, identity: &'a str) -> Answer<'a, ()> {
         async move {
             let key = format!("bound:{connection}");
-            let copying = self.note(COPYING).await?;
+            let mut noted = self.notes(&[COPYING.to_owned(), key.clone()]).await?;
+            let (found, copying) = (noted.pop().flatten(), noted.pop().flatten());
             if let Some(error) = unfinished(copying.as_deref(), &self.0.shown, identity) {
                 return Err(error);
             }
-            let found = match self.note(&key).await? {
+            let found = match found {
                 Some(found) => found,
                 None => {
                     self.write(None, (key.clone(), identity.to_owned()), |tx, (key, identity)| {
