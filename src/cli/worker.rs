@@ -41,6 +41,7 @@ pub(super) async fn run(common: &Common, arguments: &Worker) -> Result<Exit, Ops
     let options = Options {
         name: worker::own_name(),
         at_once: usize::try_from(arguments.concurrency).unwrap_or(usize::MAX),
+        open_max: worker::OPEN_MAX,
         times: worker::times(arguments.lease, arguments.wire),
         turn: Budget { time: Some(arguments.turn), calls: Some(arguments.turn_calls) },
         sweep: arguments.look,

@@ -27,6 +27,8 @@ pub struct Options {
     pub name: String,
     /// Portals at a time.
     pub at_once: usize,
+    /// Portals at most whose definitions and connections are kept from turn to turn.
+    pub open_max: usize,
     /// How long rights last.
     pub times: Times,
     /// What a turn may take.
@@ -53,10 +55,14 @@ pub struct Seat {
     pub key: String,
     /// Where its records are remembered.
     pub state: Arc<PgState>,
-    /// The definitions, and the gate that its calls have to pass.
-    pub project: RefCell<(Arc<Project>, Gate)>,
+    /// Its pipelines, each with the time between two cycles.
+    pub pipelines: RefCell<Vec<(PipelineName, Duration)>>,
+    /// The definitions, and the gate that its calls have to pass; none where it is not open.
+    pub project: RefCell<Option<(Arc<Project>, Gate)>>,
     /// Definitions that count from the next turn on.
     pub renewed: RefCell<Option<Project>>,
+    /// When it was opened or had a turn, by the worker's count.
+    pub used: Cell<u64>,
     /// Whether a turn of it is under way in this process.
     pub busy: Cell<bool>,
     /// The number of its last turn here.
@@ -68,30 +74,42 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// The definitions that count now, and the gate.
-    pub fn current(&self) -> (Arc<Project>, Gate) {
+    /// The definitions that count now, and the gate; none where it is not open.
+    pub fn current(&self) -> Option<(Arc<Project>, Gate)> {
         self.project.borrow().clone()
     }
 
-    /// What calls are made in: the same for all definitions, as their connections live on.
-    pub fn outside(&self) -> Outside {
-        self.project.borrow().0.outside.clone()
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.project.borrow().is_some()
+    }
+
+    /// What calls are made in: the same for all definitions, as their connections live on. None where it is not open.
+    pub fn outside(&self) -> Option<Outside> {
+        self.project.borrow().as_ref().map(|(project, _)| project.outside.clone())
     }
 
     /// Takes newer definitions, where there are any.
     pub fn take_renewed(&self) {
-        if let Some(project) = self.renewed.take() {
-            let mut current = self.project.borrow_mut();
-            project.take_over(&current.0);
-            current.0 = Arc::new(project);
+        let Some(project) = self.renewed.take() else { return };
+        if let Some((current, _)) = self.project.borrow_mut().as_mut() {
+            project.take_over(current);
+            *current = Arc::new(project);
         }
     }
 
-    /// Begins anew with connections of its own.
-    pub fn replace(&self, project: Project, gate: Gate) {
+    /// Opens it, with connections of its own.
+    pub fn open(&self, project: Project, gate: Gate) -> (Arc<Project>, Gate) {
+        let opened = (Arc::new(project), gate);
+        *self.project.borrow_mut() = Some(opened.clone());
+        opened
+    }
+
+    /// Lets go of its definitions and connections. What its rate limit knew comes back with its next turn.
+    pub fn close(&self) {
         self.renewed.take();
         self.epoch.set(0);
-        *self.project.borrow_mut() = (Arc::new(project), gate);
+        self.project.take();
     }
 }
 

@@ -68,6 +68,7 @@ pub async fn work(
         on_news,
         seats: RefCell::default(),
         versions: RefCell::default(),
+        used: Cell::new(0),
         first: RefCell::default(),
         told: RefCell::default(),
     };
@@ -112,6 +113,8 @@ struct Worker<'a> {
     seats: RefCell<HashMap<Place, Rc<Seat>>>,
     /// Members as they were opened last.
     versions: RefCell<HashMap<String, String>>,
+    /// Counts what seats are used for, so that it can be told which was not for longest.
+    used: Cell<u64>,
     /// The first state, whose connections all others share.
     first: RefCell<Option<PgState>>,
     /// Trouble that was told of and goes on.
@@ -123,6 +126,10 @@ const AGAIN: &str = "#again";
 
 /// How many portals that wait are looked at for a turn: others may just be taking the first of them.
 const LONGEST_WAITING: usize = 20;
+
+/// Portals that are kept open from turn to turn where nothing else is said: some 60 MiB of definitions and connections. One that is not open
+/// costs its turn the reading of its files and a login.
+pub const OPEN_MAX: usize = 100;
 
 /// How soon a broken queue is tried again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(5);
@@ -209,6 +216,8 @@ impl Worker<'_> {
                     self.over(&member.name);
                     self.versions.borrow_mut().insert(member.name.clone(), member.version.clone());
                 }
+                // The database of the first is that of all: what is wrong with it is told once.
+                Err(error @ OpsError::State(_)) if self.first.borrow().is_none() => return Err(error),
                 Err(error) => {
                     // Tried again at each look: a secret may come, and the database may come back.
                     let shown = shown(&member.name);
@@ -252,33 +261,45 @@ impl Worker<'_> {
             let name = shown(&member.name);
             let name = if several { format!("{name}/{connection}") } else { name.to_owned() };
             places.push(place.clone());
+            let pipelines = pipelines_on(&project, &connection)?;
             let seat = self.seats.borrow().get(&place).cloned();
             let seat = match seat {
                 Some(seat) => {
-                    let project = self.fleet.open(&member.name, seat.outside()).await?;
-                    *seat.renewed.borrow_mut() = Some(project);
+                    if let Some(outside) = seat.outside() {
+                        *seat.renewed.borrow_mut() = Some(self.fleet.open(&member.name, outside).await?);
+                    }
+                    *seat.pipelines.borrow_mut() = pipelines;
                     seat
                 }
-                None => Rc::new(Seat {
-                    name,
-                    member: member.name.clone(),
-                    connection,
-                    key,
-                    state: Arc::new(state),
-                    project: RefCell::new((Arc::new(project), gate)),
-                    renewed: RefCell::default(),
-                    busy: Cell::new(false),
-                    epoch: Cell::new(0),
-                    comparisons: RefCell::default(),
-                    memory: Arc::<Mutex<Memory>>::default(),
-                }),
+                None => {
+                    let seat = Seat {
+                        name,
+                        member: member.name.clone(),
+                        connection,
+                        key,
+                        state: Arc::new(state),
+                        pipelines: RefCell::new(pipelines),
+                        project: RefCell::default(),
+                        renewed: RefCell::default(),
+                        used: Cell::new(0),
+                        busy: Cell::new(false),
+                        epoch: Cell::new(0),
+                        comparisons: RefCell::default(),
+                        memory: Arc::<Mutex<Memory>>::default(),
+                    };
+                    if self.open_now() < self.options.open_max {
+                        seat.used.set(self.count());
+                        seat.open(project, gate);
+                    }
+                    Rc::new(seat)
+                }
             };
-            self.first.borrow_mut().get_or_insert_with(|| (*seat.state).clone());
             // What is enrolled is of the newest definitions; a turn under way goes on with its own.
             if !seat.busy.get() {
                 seat.take_renewed();
             }
-            let due = seat.state.enroll(&self.wanted(&seat)?).await?;
+            let due = seat.state.enroll(&self.wanted(&seat)).await?;
+            self.first.borrow_mut().get_or_insert_with(|| (*seat.state).clone());
             self.seats.borrow_mut().insert(place, Rc::clone(&seat));
             if let Some(due) = due {
                 self.wake(&seat, due, &format!("due {}", due.at.as_millisecond())).await;
@@ -306,17 +327,53 @@ impl Worker<'_> {
         Ok((project, gate))
     }
 
-    fn wanted(&self, seat: &Seat) -> Result<Wanted, OpsError> {
-        let project = seat.current().0;
-        let mut pipelines = Vec::new();
-        for index in selected(&project, &[])?.pipelines {
-            let config = &project.loaded.pipelines[index].config;
-            if config.target.connection == seat.connection {
-                pipelines.push((PipelineName::new(config.name.as_str()), config.sync.every.0));
-            }
+    /// Counts a use of a seat.
+    fn count(&self) -> u64 {
+        self.used.set(self.used.get() + 1);
+        self.used.get()
+    }
+
+    /// How many seats are open.
+    fn open_now(&self) -> usize {
+        self.seats.borrow().values().filter(|seat| seat.is_open()).count()
+    }
+
+    /// The definitions of a seat, and the gate: those that it has, or read anew. None where they are about another portal or state by now.
+    async fn opened(&self, seat: &Seat) -> Result<Option<(Arc<Project>, Gate)>, OpsError> {
+        seat.take_renewed();
+        seat.used.set(self.count());
+        if let Some(current) = seat.current() {
+            return Ok(Some(current));
         }
+        let (project, gate) = self.open(&seat.member).await?;
+        let state = project.state_for_turns(self.first.borrow().as_ref(), self.options.at_once)?;
+        let is_same = project.config.connections.contains_key(&seat.connection)
+            && project.limited(&seat.connection)? == seat.key
+            && state.address() == seat.state.address();
+        if !is_same {
+            return Ok(None);
+        }
+        *seat.pipelines.borrow_mut() = pipelines_on(&project, &seat.connection)?;
+        self.make_room();
+        Ok(Some(seat.open(project, gate)))
+    }
+
+    /// Closes seats until there is room for one more: those first that had no turn for longest. A turn under way keeps its own.
+    fn make_room(&self) {
+        let seats = self.seats.borrow();
+        let mut open: Vec<&Rc<Seat>> = seats.values().filter(|seat| seat.is_open() && !seat.busy.get()).collect();
+        let in_turns = seats.values().filter(|seat| seat.is_open() && seat.busy.get()).count();
+        open.sort_unstable_by_key(|seat| seat.used.get());
+        let most = self.options.open_max.saturating_sub(in_turns + 1);
+        for seat in &open[..open.len().saturating_sub(most)] {
+            seat.close();
+        }
+    }
+
+    fn wanted(&self, seat: &Seat) -> Wanted {
         let Options { name, times, .. } = self.options;
-        Ok(Wanted { key: seat.key.clone(), owner: name.clone(), times: *times, pipelines })
+        let pipelines = seat.pipelines.borrow().clone();
+        Wanted { key: seat.key.clone(), owner: name.clone(), times: *times, pipelines }
     }
 
     async fn wake(&self, seat: &Seat, due: Moment, turn: &str) {
@@ -421,9 +478,7 @@ impl Worker<'_> {
                 self.tell_once(&seat.name, || (self.on_news)(News::Broken(&seat.name, &error)));
                 // Its stop is for good, and its calls may be anybody's by now.
                 self.versions.borrow_mut().remove(&seat.member);
-                if let Ok((project, gate)) = self.open(&seat.member).await {
-                    seat.replace(project, gate);
-                }
+                seat.close();
                 true
             }
         }
@@ -431,10 +486,16 @@ impl Worker<'_> {
 
     /// Takes the portal, does what is due, and gives it back. Gives when its next turn is, and under which number this one was.
     async fn turn_of(&self, seat: &Rc<Seat>) -> Result<Option<(Moment, i64)>, OpsError> {
-        seat.take_renewed();
-        let wanted = self.wanted(seat)?;
-        let (project, gate) = seat.current();
-        let mut turn = match seat.state.begin_turn(&wanted, &gate).await? {
+        let (project, gate) = match self.opened(seat).await {
+            Ok(Some(opened)) => opened,
+            // The next look takes it up as it is now, or tells why it cannot.
+            Ok(None) | Err(_) => {
+                self.versions.borrow_mut().remove(&seat.member);
+                self.seats.borrow_mut().retain(|_, other| !Rc::ptr_eq(other, seat));
+                return Ok(None);
+            }
+        };
+        let mut turn = match seat.state.begin_turn(&self.wanted(seat), &gate).await? {
             Begun::Turn(turn) => turn,
             Begun::Held | Begun::NothingDue => return Ok(None),
         };
@@ -473,6 +534,14 @@ impl Worker<'_> {
         let calls = project.calls_lately(&seat.connection);
         Ok(seat.state.end_turn(turn, next, calls).await?.map(|due| (due, epoch)))
     }
+}
+
+/// The pipelines of a project that write to a connection, each with the time between two cycles.
+fn pipelines_on(project: &Project, connection: &str) -> Result<Vec<(PipelineName, Duration)>, OpsError> {
+    let chosen = selected(project, &[])?.pipelines.into_iter();
+    let configs = chosen.map(|index| &project.loaded.pipelines[index].config);
+    let own = configs.filter(|config| config.target.connection == connection);
+    Ok(own.map(|config| (PipelineName::new(config.name.as_str()), config.sync.every.0)).collect())
 }
 
 fn shown(member: &str) -> &str {

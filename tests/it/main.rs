@@ -102,5 +102,7 @@ mod trust;
 mod weather;
 mod why_refresh;
 #[cfg(feature = "postgres")]
+mod worker_costs;
+#[cfg(feature = "postgres")]
 mod workers;
 mod wrong_clocks;

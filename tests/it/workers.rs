@@ -22,7 +22,7 @@ use syncline::sys::cancel::Cancel;
 use syncline::sys::clock::Clock;
 
 use crate::support::oracle::{agree, disagreements};
-use crate::support::postgres::{Bouncer, Server, shared};
+use crate::support::postgres::{Bouncer, PASSWORD, Server, shared};
 use crate::support::waits::Waits;
 use crate::support::{Bench, FAST};
 
@@ -104,7 +104,7 @@ impl Fleet {
 
     /// Waits until all portals hold what they are to hold.
     #[track_caller]
-    fn caught_up(&self, workers: &[&Worker]) {
+    pub(crate) fn caught_up(&self, workers: &[&Worker]) {
         for (place, bench) in self.portals.iter().enumerate() {
             let end = Instant::now() + Duration::from_secs(60);
             while !disagreements(bench).is_empty() {
@@ -139,8 +139,10 @@ impl Worker {
         for reader in self.readers.drain(..) {
             reader.join().unwrap();
         }
-        assert_eq!(code, Some(0), "{}", self.said());
-        self.said()
+        let said = self.said();
+        assert_eq!(code, Some(0), "{said}");
+        assert!(!said.contains("panicked") && !said.contains(PASSWORD), "{said}");
+        said
     }
 }
 
@@ -152,7 +154,7 @@ impl Drop for Worker {
 }
 
 #[track_caller]
-fn wait_for(what: &str, tell: impl Fn() -> String, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_for(what: &str, tell: impl Fn() -> String, mut done: impl FnMut() -> bool) {
     let end = Instant::now() + Duration::from_secs(60);
     while !done() {
         assert!(Instant::now() < end, "waited in vain for {what}:\n{}", tell());
@@ -464,6 +466,29 @@ fn a_cycle_of_many_changes_is_cut_and_loses_nothing() {
     assert!((30..=50).contains(&written), "{written} calls\n{said}");
 }
 
+/// A worker in this process that serves one portal at a time and keeps so many open.
+pub(crate) fn one_at_a_time(name: &str, open_max: usize) -> Options {
+    Options {
+        name: name.to_owned(),
+        at_once: 1,
+        open_max,
+        times: times(Duration::from_secs(6), None),
+        turn: Budget { time: Some(Duration::from_secs(60)), calls: Some(1_000) },
+        sweep: Duration::from_millis(500),
+        queue: true,
+        import: true,
+        run: RunOptions {
+            scope: RunScope::Changed,
+            allowance: Allowance::default(),
+            command: "worker".to_owned(),
+            trial: None,
+            budget: Budget::default(),
+            followed: None,
+            on_progress: Arc::new(|_, _| {}),
+        },
+    }
+}
+
 /// A worker in this process whose clock is so many seconds ahead, until it is asked to stop.
 fn by_another_clock(root: PathBuf, ahead: i64, cancel: Cancel) {
     let clock = Clock::manual(Clock::system().now() + SignedDuration::from_secs(ahead));
@@ -480,24 +505,7 @@ fn by_another_clock(root: PathBuf, ahead: i64, cancel: Cancel) {
         hands.advance(Duration::from_secs(3_600));
     });
     let outside = Outside { clock, cancel, ..Outside::real() };
-    let options = Options {
-        name: format!("{ahead} s ahead"),
-        at_once: 1,
-        times: times(Duration::from_secs(6), None),
-        turn: Budget { time: Some(Duration::from_secs(60)), calls: Some(1_000) },
-        sweep: Duration::from_millis(500),
-        queue: true,
-        import: true,
-        run: RunOptions {
-            scope: RunScope::Changed,
-            allowance: Allowance::default(),
-            command: "worker".to_owned(),
-            trial: None,
-            budget: Budget::default(),
-            followed: None,
-            on_progress: Arc::new(|_, _| {}),
-        },
-    };
+    let options = one_at_a_time(&format!("{ahead} s ahead"), 2);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(work(&CheckedOut { root, only: None }, &outside, &options, &|_| {})).unwrap();
     ticking.join().unwrap();
@@ -547,6 +555,9 @@ fn a_portal_that_a_worker_cannot_serve_keeps_no_other_waiting() {
     assert!(worker.said().contains("TOKEN_OF_P1"), "{}", worker.said());
     wait_for("the other portal", || worker.said(), || disagreements(bench).is_empty());
     assert_eq!(fleet.portals[1].records("subscriptions").len(), 0);
+    // Once it is there, it is served.
+    bench.write("fleet/.env", "TOKEN_OF_P1=sandbox-hubspot-token\n");
+    fleet.caught_up(&[&worker]);
     let said = worker.end();
     assert_eq!(said.matches("p1 cannot be served").count(), 1, "{said}");
 }
