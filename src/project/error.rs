@@ -7,6 +7,7 @@ use crate::model::ids::PipelineName;
 use crate::model::text;
 use crate::ports::fault::Fault;
 use crate::ports::state::StateError;
+use crate::state::address;
 
 /// Why a command could not do its work. What it did before is saved.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +104,9 @@ fn state_help(error: &StateError) -> &'static str {
         StateError::Foreign { .. } => "use another `state:` for this portal or org, or correct the connection",
         StateError::Lost { .. } => "nothing need be done: whoever has the portal goes on",
         StateError::Held { .. } => "wait until it has finished, or stop it",
+        StateError::Io { path, .. } if address::is_address(path) => {
+            "do what the message says, then run again: nothing is lost, and what was on its way is looked up first"
+        }
         StateError::Io { .. } => "check the folder's permissions and the free space, then run again: nothing is lost",
     }
 }

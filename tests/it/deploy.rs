@@ -299,6 +299,18 @@ fn a_worker_runs_what_is_deployed_without_a_checkout() {
     let next = commit(&bench);
     deploy(&bench, &[]);
     wait("a run of the next deployment", &|| origins(&next));
+    // One that is refused changes nothing for it.
+    bench.edit("pipelines/subscriptions.yaml", "name: subscribed", "name: subscribed\nnonsense: 1");
+    commit(&bench);
+    let ran = run(&bench, &["deploy"]).code(1);
+    assert!(ran.stderr.contains("SL1003"), "{ran:?}");
+    let runs = || {
+        let count = format!("SELECT count(*) FROM syncline.run_origins WHERE origin LIKE '%{next}%'");
+        shared().sql(&database, &count).parse::<u32>().unwrap()
+    };
+    let before = runs();
+    shared().sql(&database, "UPDATE syncline.turns SET due = now()");
+    wait("another run of what is deployed", &|| runs() > before);
     worker.kill().unwrap();
     let ran = ended(worker.wait_with_output().unwrap());
     assert!(!ran.stderr.contains(PASSWORD) && !ran.stdout.contains(PASSWORD), "{ran:?}");

@@ -104,5 +104,7 @@ mod why_refresh;
 #[cfg(feature = "postgres")]
 mod worker_costs;
 #[cfg(feature = "postgres")]
+mod worker_troubles;
+#[cfg(feature = "postgres")]
 mod workers;
 mod wrong_clocks;

@@ -153,6 +153,25 @@ fn a_server_that_crashes_and_comes_back_costs_nothing() {
 }
 
 #[test]
+fn a_server_that_goes_away_in_the_middle_is_told_and_nothing_is_lost() {
+    let server = Server::start();
+    let bench = Bench::new(600);
+    on(&bench, &server, "postgres", "of_test");
+    let child = bench.spawn(&["import", "--yes"]);
+    wait_for("some records", || bench.records("subscriptions").len() > 100);
+    server.control(&["-m", "fast", "stop"]);
+    let ran = end(child);
+    assert!(ran.code == Some(1) && ran.stderr.contains("is the server up"), "{ran:?}");
+    assert!(!ran.stderr.contains("panicked"), "{ran:?}");
+    is_silent(&ran);
+    server.control(&["start"]);
+    bench.import();
+    bench.settle();
+    agree(&bench);
+    assert_eq!(bench.run(&["state", "check", "--format", "json"]).code(0).json()["problems"], json!([]));
+}
+
+#[test]
 fn what_is_wrong_with_an_address_is_said_without_its_password() {
     let (bench, database) = bench(5);
     let right = shared().address(&database, "of_test");
