@@ -99,9 +99,28 @@ impl Forecast {
             self.totals().tally.pending_associations += later.len() as u64;
             // A record that comes wakes those whose next try is later.
             self.keep_waiting(later).await?;
+            if self.options.recheck {
+                self.take_along_second_ends(&tried).await?;
+            }
             self.plan_page(tried, false).await?;
         }
         if self.options.recheck { self.settled_associations().await } else { Ok(()) }
+    }
+
+    /// Of rows of a junction object that are planned for their first end alone, the second one comes along, and not once more with what was
+    /// carried out before.
+    async fn take_along_second_ends(&self, rows: &Rows) -> Result<(), StageError> {
+        let Some((from, to)) = self.cx.pipeline.junction() else { return Ok(()) };
+        let ids: Vec<SalesforceId> =
+            rows.iter().filter(|(state, _)| state.key == from.key).map(|(state, _)| state.salesforce_id).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let known = self.cx.state.associations(&self.cx.pipeline.name, &ids).await.map_err(at)?.into_iter();
+        // One with work left brings its row along, with this page or the next.
+        let along = known.filter(|state| state.key == to.key && !state.is_due());
+        self.totals().replanned.extend(along.map(|state| (state.salesforce_id, state.key)));
+        Ok(())
     }
 
     /// What was carried out before and is looked at again.

@@ -58,7 +58,11 @@ const KEPT: [(u64, &str); 32] = [
     (5263, "the model did not know that an association of Syncline's which people make again counts as Syncline's"),
     (5297, "a plan of a comparison believed what is remembered of companies, after runs that had died"),
     (6317, "a plan listed companies anew where its run believes the last listing: in a sync"),
-    (4357, "a plan led associations on from the record that is remembered, where another one stands for it by now"),
+    (
+        4357,
+        "a plan led associations on from the record that is remembered, where another one stands for it by now; and counted a row twice \
+         of which the first end alone had work left",
+    ),
     (5095, "a run took associations with a record that had just come back for removed by somebody"),
     (
         6485,
