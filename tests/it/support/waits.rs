@@ -49,6 +49,13 @@ impl Waits {
         numbers.try_into().unwrap()
     }
 
+    /// How many turns began while another portal was due.
+    pub(crate) fn contested(server: &Server, database: &str) -> u32 {
+        let sql = "SELECT count(*) FROM watch.turns one
+            WHERE EXISTS (SELECT 1 FROM watch.turns other WHERE other.due <= one.at AND other.at > one.at)";
+        server.sql(database, sql).parse().unwrap()
+    }
+
     /// How many turns, at most, began within a portal's wait that carried out what was due later than its own. What was due before the first
     /// note is left out.
     pub(crate) fn overtaken(server: &Server, database: &str) -> u32 {
