@@ -305,9 +305,9 @@ pub fn settle(
         if batch.lookups.is_empty() {
             delete(database, &batch)?;
         } else if batch.lookups.len() < places.len() {
+            // What is noted of those that are gone stays in its row, and is not looked at any more.
             let sql = "UPDATE due_together SET lookups = ?2 WHERE number = ?1";
             database.prepare_cached(sql)?.execute(params![batch.number, packed(&batch.lookups)])?;
-            // Of those that are gone, what is noted is not looked at any more.
         }
     }
     Ok(gone)
