@@ -19,6 +19,7 @@ pub mod plan_entry;
 pub mod program;
 pub mod record;
 pub mod report;
+pub mod stamp;
 pub mod text;
 pub mod unconfirmed;
 pub mod watermark;

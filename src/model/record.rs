@@ -43,9 +43,9 @@ impl Record {
 /// The cells of a row: texts, and blanks among them. They lie one after another in memory, as rows come by the million.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Cells {
-    text: Box<str>,
+    text: String,
     /// Where each cell ends in the text; marked where it is a blank.
-    ends: Box<[u32]>,
+    ends: Vec<u32>,
 }
 
 /// Marks a blank in [`Cells::ends`]. No row is half as long.
@@ -60,6 +60,11 @@ impl Cells {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// All texts, one after another.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Bytes of all texts together.
@@ -81,27 +86,43 @@ impl Cells {
 }
 
 impl Cells {
-    /// Those of a row, which is gone through twice: what is made for each of a million rows takes its memory once.
-    pub fn of<'a>(cells: impl ExactSizeIterator<Item = Option<&'a str>> + Clone) -> Self {
-        Self::collected(cells.clone().flatten().map(str::len).sum(), cells)
+    /// None yet: so many will come, of so many bytes.
+    pub fn with_capacity(cells: usize, bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(cells) }
     }
 
-    fn collected<T: AsRef<str>>(bytes: usize, cells: impl IntoIterator<Item = Option<T>>) -> Self {
+    /// Adds cells that lie one after another in a text, by where each ends in it. An empty one is a blank.
+    pub fn extend_by(&mut self, text: &str, ends: impl Iterator<Item = usize>) {
+        let (begin, mut last) = (self.text.len(), 0);
+        self.text.push_str(text);
+        self.ends.extend(ends.map(|end| {
+            let is_blank = end == std::mem::replace(&mut last, end);
+            // Rows are refused long before they reach 2 GiB.
+            let end = u32::try_from(begin + end).unwrap_or(BLANK - 1);
+            if is_blank { end | BLANK } else { end }
+        }));
+    }
+
+    /// Those of a row, for which so many bytes are set aside: what is made for each of a million rows takes its memory once.
+    pub fn of<T: AsRef<str>>(bytes: usize, cells: impl IntoIterator<Item = Option<T>>) -> Self {
+        let cells = cells.into_iter();
         let mut text = String::with_capacity(bytes);
-        let ends = cells.into_iter().map(|cell| {
-            text.push_str(cell.as_ref().map(T::as_ref).unwrap_or_default());
+        let mut ends = Vec::with_capacity(cells.size_hint().0);
+        for cell in cells {
+            if let Some(cell) = &cell {
+                text.push_str(cell.as_ref());
+            }
             // Rows are refused long before they reach 2 GiB.
             let end = u32::try_from(text.len()).unwrap_or(BLANK - 1);
-            if cell.is_some() { end } else { end | BLANK }
-        });
-        let ends = ends.collect();
-        Self { text: text.into(), ends }
+            ends.push(if cell.is_some() { end } else { end | BLANK });
+        }
+        Self { text, ends }
     }
 }
 
 impl<T: AsRef<str>> FromIterator<Option<T>> for Cells {
     fn from_iter<I: IntoIterator<Item = Option<T>>>(cells: I) -> Self {
-        Self::collected(0, cells)
+        Self::of(0, cells)
     }
 }
 

@@ -8,6 +8,7 @@ pub mod crash_point;
 pub mod crash_watch;
 pub mod disk;
 pub mod files;
+pub mod find;
 pub mod gate;
 pub mod git;
 pub mod hmac;

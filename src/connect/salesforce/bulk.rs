@@ -5,7 +5,7 @@ use super::csv::CsvReader;
 use super::job;
 use super::reading::{Place, Reading};
 use super::ready::{PageError, Ready};
-use super::rows::Layout;
+use super::rows::{Header, Layout};
 use crate::connect::http::client::Reply;
 use crate::ports::fault::Fault;
 use crate::ports::source::Chunk;
@@ -34,7 +34,7 @@ pub(super) struct BulkRead {
 struct OpenPage {
     reply: Reply,
     csv: CsvReader,
-    header: Option<Vec<usize>>,
+    header: Option<Header>,
     /// Rows read from this answer.
     rows: u64,
     /// Rows that were given out before the page was cut.

@@ -1,5 +1,9 @@
 //! Reads the CSV of Bulk results strictly, chunk by chunk: a row is given out only when its line is complete.
 
+use std::ops::Range;
+
+use crate::sys::find;
+
 /// Why a page could not be read. The texts hold no value of a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CsvError {
@@ -90,6 +94,19 @@ impl<'a> Row<'a> {
         self.ends.len()
     }
 
+    /// Bytes of all cells together.
+    pub(super) fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Some cells that stand side by side: their texts, one after another, and where each ends in that. None beyond the last one.
+    pub(super) fn run(&self, cells: Range<usize>) -> Option<(&'a str, impl Iterator<Item = usize>)> {
+        let start = cells.start.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied())?;
+        let ends = self.ends.get(cells)?;
+        let text = self.text.get(start..ends.last().copied().unwrap_or(start))?;
+        Some((text, ends.iter().map(move |end| end - start)))
+    }
+
     /// A cell; empty beyond the last one.
     pub(super) fn get(&self, index: usize) -> &'a str {
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
@@ -126,22 +143,23 @@ impl CsvReader {
                 rest = tail;
                 continue;
             }
-            // A cell in quotes, as nearly all are, is taken at once where it ends with a comma.
+            // Nearly all cells stand in quotes and end where these bytes do, or before.
             if self.state == State::Start
                 && byte == b'"'
-                && let Some(length) = tail.iter().position(|byte| *byte == b'"')
-                && tail.get(length + 1) == Some(&b',')
-                && self.text.len() + length <= LINE_BYTES_MAX
+                && let Some((cell, end)) = self.quoted_cell(tail)
             {
-                self.text.extend_from_slice(&tail[..length]);
+                rest = &tail[cell..];
                 self.end_cell();
-                rest = &tail[length + 2..];
+                if end == b'\n' {
+                    row(self.complete()?)?;
+                    self.next_line();
+                }
                 continue;
             }
             // Runs of ordinary bytes are copied at once.
             let run = match self.state {
                 // Nearly all bytes are such: looking at each by itself would take most of the time of a read.
-                State::Quoted => rest.iter().position(|byte| *byte == b'"').unwrap_or(rest.len()),
+                State::Quoted => memchr::memchr(b'"', rest).unwrap_or(rest.len()),
                 State::Plain => rest.iter().position(|byte| matches!(byte, b'"' | b',' | b'\n')).unwrap_or(rest.len()),
                 _ => 0,
             };
@@ -161,6 +179,26 @@ impl CsvReader {
             }
         }
         Ok(())
+    }
+
+    /// Takes a cell whose first quote stands before these bytes, with the comma or the line feed that ends it: how many bytes these are, and
+    /// which of the two. None, and nothing is taken, where it ends otherwise or not within these bytes.
+    fn quoted_cell(&mut self, bytes: &[u8]) -> Option<(usize, u8)> {
+        let (begin, mut at) = (self.text.len(), 0);
+        while let Some(length) = find::first(&bytes[at..], b'"')
+            && self.text.len() + length < LINE_BYTES_MAX
+        {
+            let end = at + length;
+            self.text.extend_from_slice(&bytes[at..end]);
+            match bytes.get(end + 1) {
+                Some(end_of_cell @ (b',' | b'\n')) => return Some((end + 2, *end_of_cell)),
+                Some(b'"') => self.text.push(b'"'),
+                _ => break,
+            }
+            at = end + 2;
+        }
+        self.text.truncate(begin);
+        None
     }
 
     /// Ends the page. Errors: [`CsvError::Cut`] when a row is not complete.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -68,6 +69,14 @@ pub(super) enum RowError {
 /// Cells of one row: nothing where none came, `Some(None)` for a blank.
 type Slots<'a> = Vec<Option<Option<Cow<'a, str>>>>;
 
+/// Where the cells of a CSV row are.
+pub(super) struct Header {
+    /// For each selected field, the place of its cell.
+    cells: Vec<usize>,
+    /// The cells of the columns, in their order: those that stand side by side as one.
+    runs: Vec<Range<usize>>,
+}
+
 impl Layout {
     /// The layout of a query's rows.
     pub(super) fn new(query: &Extract) -> Self {
@@ -88,11 +97,17 @@ impl Layout {
         if let Some(slot) = slots.iter().position(Option::is_none) {
             return Err(RowError::Missing(self.names[slot].clone()));
         }
-        self.record(|slot| slots.get(slot).and_then(|cell| cell.as_ref()?.as_deref()))
+        let bytes = slots.iter().flatten().flatten().map(|text| text.len()).sum();
+        let text = |slot: usize| slots.get(slot).and_then(|cell| cell.as_ref()?.as_deref());
+        self.record(text, || Cells::of(bytes, self.columns.iter().map(|slot| text(*slot))))
     }
 
-    /// The record whose cells are these, one for each slot.
-    fn record<'a>(&self, text: impl Fn(usize) -> Option<&'a str>) -> Result<Record, RowError> {
+    /// The record whose cells are these, one for each slot; its values are told apart.
+    fn record<'a>(
+        &self,
+        text: impl Fn(usize) -> Option<&'a str>,
+        values: impl FnOnce() -> Cells,
+    ) -> Result<Record, RowError> {
         // The id is selected first, always.
         let id = text(0).and_then(|id| id.parse().ok()).ok_or(RowError::Id)?;
         let modified = match self.modified.and_then(&text) {
@@ -108,21 +123,37 @@ impl Layout {
             // A guess either way would archive a living record, or keep a deleted one.
             _ => return Err(RowError::Deleted),
         };
-        let values = Cells::of(self.columns.iter().map(|slot| text(*slot)));
-        Ok(Record { id, modified, deleted, values })
+        Ok(Record { id, modified, deleted, values: values() })
     }
 
-    /// For each selected field, the place of its cell in a CSV row with this header.
-    pub(super) fn header(&self, row: &Row<'_>) -> Result<Vec<usize>, RowError> {
+    /// What a CSV row with this header holds where.
+    pub(super) fn header(&self, row: &Row<'_>) -> Result<Header, RowError> {
         // By name: the Bulk API promises no order of its columns.
         let cells: HashMap<String, usize> =
             (0..row.len()).map(|index| (row.get(index).trim().to_ascii_lowercase(), index)).collect();
-        self.names.iter().map(|name| cells.get(name).copied().ok_or_else(|| RowError::Missing(name.clone()))).collect()
+        let place = |name: &String| cells.get(name).copied().ok_or_else(|| RowError::Missing(name.clone()));
+        let cells: Vec<usize> = self.names.iter().map(place).collect::<Result<_, _>>()?;
+        let mut runs: Vec<Range<usize>> = Vec::new();
+        for cell in self.columns.iter().map(|slot| cells[*slot]) {
+            match runs.last_mut() {
+                Some(run) if run.end == cell => run.end += 1,
+                _ => runs.push(cell..cell + 1),
+            }
+        }
+        Ok(Header { cells, runs })
     }
 
     /// A CSV row as a record; `header` comes from [`Layout::header`] of the same page. An empty cell is a blank.
-    pub(super) fn csv(&self, header: &[usize], row: &Row<'_>) -> Result<Record, RowError> {
-        self.record(|slot| header.get(slot).map(|index| row.get(*index)).filter(|text| !text.is_empty()))
+    pub(super) fn csv(&self, header: &Header, row: &Row<'_>) -> Result<Record, RowError> {
+        let text = |slot: usize| header.cells.get(slot).map(|cell| row.get(*cell)).filter(|text| !text.is_empty());
+        self.record(text, || {
+            let mut values = Cells::with_capacity(self.columns.len(), row.bytes());
+            // Mostly Salesforce writes columns in the order in which they are asked for, so that they are copied at once.
+            for (text, ends) in header.runs.iter().filter_map(|run| row.run(run.clone())) {
+                values.extend_by(text, ends);
+            }
+            values
+        })
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::connect::http::oauth::{Answer, Members};
+use crate::model::stamp;
 
 /// Answer of the token endpoint.
 pub(in crate::connect) type TokenAnswer = Answer<Own>;
@@ -116,6 +117,9 @@ fn known_whole<'de, D: Deserializer<'de>>(decoder: D) -> Result<u64, D::Error> {
 
 /// Reads a moment in any of the forms that Salesforce writes: `…Z`, `…+00:00` and `…+0000`, which RFC 3339 refuses.
 pub(super) fn moment(text: &str) -> Option<Timestamp> {
+    if let Some(moment) = stamp::moment(text) {
+        return Some(moment);
+    }
     let split = text.len().checked_sub(5).filter(|at| text.is_char_boundary(*at))?;
     let (time, offset) = text.split_at(split);
     match offset.as_bytes() {

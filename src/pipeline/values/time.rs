@@ -6,6 +6,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp, ZonedDateTime};
 
+use crate::model::stamp;
+
 /// A day as Salesforce or a person wrote it: `2026-10-01`, or a moment whose day is meant.
 pub fn date(text: &str) -> Option<Date> {
     let text = text.trim();
@@ -15,13 +17,13 @@ pub fn date(text: &str) -> Option<Date> {
     if !shaped {
         return None;
     }
-    text.parse().ok()
+    stamp::day(text).or_else(|| text.parse().ok())
 }
 
 /// A moment as either system writes it: offset `Z`, `+0000` or `+00:00`, with or without a fraction.
 pub fn moment(text: &str) -> Option<Timestamp> {
     let text = text.trim();
-    if let Ok(moment) = text.parse::<Timestamp>() {
+    if let Some(moment) = stamp::moment(text).or_else(|| text.parse::<Timestamp>().ok()) {
         return Some(moment);
     }
     // Salesforce's REST API writes the offset without a colon, which RFC 3339 does not know.
@@ -52,12 +54,11 @@ pub fn written_zone(text: &str) -> TimeZone {
 /// `Timestamp` (it leaves room for every offset), are read where they are in UTC already.
 pub fn canonical_moment(text: &str) -> Option<Cow<'_, str>> {
     let text = text.trim();
+    // Bulk results write it in HubSpot's form. A leap second passes the parser and is no moment that HubSpot takes, so it is written anew.
+    if stamp::moment(text).is_some() {
+        return Some(Cow::Borrowed(text));
+    }
     match moment(text) {
-        // Bulk results write it so.
-        // A leap second passes the parser and is no moment that HubSpot takes, so it is written anew.
-        Some(_) if is_shaped(text, "0000-00-00T00:00:00.000Z") && !text.ends_with(":60.000Z") => {
-            Some(Cow::Borrowed(text))
-        }
         Some(moment) => Some(Cow::Owned(write_moment(moment))),
         None => utc(text).map(|moment| Cow::Owned(moment.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string())),
     }
