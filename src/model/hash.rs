@@ -48,8 +48,24 @@ impl Hasher {
 
     /// Adds a text after its length, so that no two lists of texts look alike.
     pub fn text(&mut self, text: &str) {
-        self.bytes(&(text.len() as u64).to_le_bytes());
-        self.bytes(text.as_bytes());
+        self.named(&[], text);
+    }
+
+    /// Adds bytes as they are, and after them a text after its length.
+    pub fn named(&mut self, name: &[u8], text: &str) {
+        let length = (text.len() as u64).to_le_bytes();
+        let (pending, filled) = &mut self.pending;
+        let sum = name.len() + length.len() + text.len();
+        // Mostly there is room for all three.
+        let Some(room) = pending.get_mut(*filled..*filled + sum) else {
+            return [name, &length, text.as_bytes()].into_iter().for_each(|part| self.bytes(part));
+        };
+        let (of_name, room) = room.split_at_mut(name.len());
+        let (of_length, of_text) = room.split_at_mut(length.len());
+        of_name.copy_from_slice(name);
+        of_length.copy_from_slice(&length);
+        of_text.copy_from_slice(text.as_bytes());
+        *filled += sum;
     }
 
     /// The first `N` bytes of the hash, at most 32. Half of them are more than enough to tell two states of one record apart.
@@ -150,5 +166,15 @@ mod tests {
             hasher.hex::<16>()
         };
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));
+        for (name, text) in [("ab", "c"), ("", ""), ("x".repeat(600).as_str(), "y"), ("x", "y".repeat(505).as_str())] {
+            let (mut named, mut apart) = (Hasher::default(), Hasher::default());
+            for _ in 0..3 {
+                named.named(name.as_bytes(), text);
+                apart.bytes(name.as_bytes());
+                apart.bytes(&(text.len() as u64).to_le_bytes());
+                apart.bytes(text.as_bytes());
+            }
+            assert_eq!(named.hex::<16>(), apart.hex::<16>());
+        }
     }
 }

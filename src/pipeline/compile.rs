@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 
-use super::compiled::{ContentForm, Field, Pipeline, Target, rules_of};
+use super::compiled::{ContentForm, Field, FieldSource, Pipeline, Target, rules_of};
 use super::condition::tree::Condition;
 use super::field::{Lookup, Objects};
 use super::parents::Parents;
@@ -13,8 +13,11 @@ use super::rules::context::Columns;
 use super::rules::owners::email_path;
 use super::rules::{self, Parts, allow};
 use super::schemas::Schemas;
+use super::taken::Taken;
 use super::template::Template;
-use crate::config::pipeline::{AssociationConfig, Cast, FieldConfig, LabelConfig, ParentChanges, PipelineConfig};
+use crate::config::pipeline::{
+    AssociationConfig, Cast, FieldConfig, LabelConfig, ParentChanges, PipelineConfig, WhenBlank,
+};
 use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::hash::Hasher;
 use crate::model::identity::MappingVersion;
@@ -118,13 +121,21 @@ pub fn compile(file: &Arc<str>, config: &PipelineConfig, schemas: &Schemas<'_>) 
     (pipeline.filter(|_| !refused), findings)
 }
 
+/// How a field's values may be taken over; none where something else decides what becomes of them.
+fn taken(field: &Field) -> Option<Taken> {
+    let FieldSource::Column(column) = field.source else { return None };
+    let is_decided = field.values.is_some() || field.scale.is_some() || !field.rules.is_empty() || field.on_create_only;
+    let clears = field.default.is_none() && !field.required && field.when_blank == WhenBlank::Clear;
+    Taken::of(column, field.conversion, clears).filter(|_| !is_decided)
+}
+
 /// Puts a pipeline together.
 fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) -> Pipeline {
     let source = parts.source;
     let Columns { columns, sensitive, .. } = parts.columns;
     let fields = parts.fields.into_iter().map(|field| {
         let discreet = field.sensitive || field.places().iter().any(|place| sensitive.contains(place));
-        Field { discreet, ..field }
+        Field { discreet, taken: taken(&field), ..field }
     });
     let fields: Vec<Field> = fields.collect();
     let columns: Arc<[Column]> = columns.into();

@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::adoption::Adoption;
 use super::condition::tree::Condition;
 use super::parents::Parents;
+use super::taken::Taken;
 use super::template::Template;
 use super::values::convert::{Conversion, trim};
 use super::values::decimal::Decimal;
@@ -254,6 +255,8 @@ pub struct Field {
     pub sensitive: bool,
     /// Say nothing of its values in messages: it is sensitive, or reads a column that is.
     pub discreet: bool,
+    /// How values that need no look are taken over.
+    pub taken: Option<Taken>,
 }
 
 /// Where a field's value comes from.
@@ -329,8 +332,7 @@ impl Pipeline {
         hasher.bytes(&self.content.begin);
         for (place, name) in &self.content.by_name {
             if let Some(value) = properties.at(*place) {
-                hasher.bytes(name);
-                hasher.text(value);
+                hasher.named(name, value);
             }
         }
         ContentHash(hasher.finish())

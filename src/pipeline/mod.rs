@@ -18,6 +18,7 @@ pub mod planned;
 pub mod rules;
 pub mod schemas;
 pub mod suggest;
+pub mod taken;
 pub mod template;
 pub mod transform;
 pub mod values;

@@ -43,7 +43,12 @@ impl Pipeline {
         }
         // The match property is the first of the pipeline's properties, and the fields' follow in their order.
         properties.push(0, id);
+        let has_nul = memchr::memchr(0, record.values.text().as_bytes()).is_some();
         for (place, field) in (1..).zip(&self.fields) {
+            if let Some(value) = field.taken.filter(|_| !has_nul).and_then(|taken| taken.value(&record.values)) {
+                properties.push(place, value);
+                continue;
+            }
             let Some(value) = self.field_value(field, record, now, owners)? else { continue };
             // What is set on creation only is judged when it is known that the record will be made.
             if !field.on_create_only {
@@ -169,6 +174,10 @@ impl Field {
             return Ok(text);
         }
         if self.conversion == Conversion::Options {
+            let is_offered = |option: &str| self.offered(option) == Some(option);
+            if self.values.is_none() && convert::is_list(&text) && text.split(';').all(is_offered) {
+                return Ok(text);
+            }
             let options = text.split(';').map(convert::trim).filter(|option| !option.is_empty());
             let options: Vec<Cow<'_, str>> = options.map(|option| self.option(option)).collect::<Result<_, _>>()?;
             return Ok(Cow::Owned(convert::list(options.iter().map(|option| &**option))));

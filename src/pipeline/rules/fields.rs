@@ -105,6 +105,7 @@ impl Entry<'_> {
             zone,
             sensitive: self.config.sensitive,
             discreet: self.config.sensitive,
+            taken: None,
         };
         if let Some(labels) = labels {
             field.values = Some(labels);

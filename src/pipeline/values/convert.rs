@@ -188,6 +188,19 @@ pub fn list<'a>(options: impl Iterator<Item = &'a str>) -> String {
     kept.join(";")
 }
 
+/// Whether a text is what [`list`] would make of it. Of a long one it is not asked.
+pub fn is_list(text: &str) -> bool {
+    let options = || text.split(';');
+    let is_kept = |(place, option): (usize, &str)| {
+        let is_first = options().take(place).all(|before| before != option);
+        place < LISTED_MAX && is_first && !option.is_empty() && trim(option).len() == option.len()
+    };
+    options().enumerate().all(is_kept)
+}
+
+/// Options that [`is_list`] compares with each other at most.
+const LISTED_MAX: usize = 16;
+
 /// Booleans as people and systems write them.
 fn boolean(text: &str) -> Result<&'static str, Unfit> {
     let is_one_of = |names: [&str; 3]| names.iter().any(|name| text.eq_ignore_ascii_case(name));

@@ -29,9 +29,10 @@ const PLAIN_BYTES_MAX: usize = 40;
 
 /// The canonical text of a number that is written as most are: it is part of the text, so nothing is calculated or copied. None for
 /// all others.
-fn plain(text: &str) -> Option<&str> {
+pub fn plain(text: &str) -> Option<&str> {
     let digits = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
+    let point = digits.bytes().position(|byte| byte == b'.');
+    let (whole, fraction) = point.map_or((digits, "0"), |point| (&digits[..point], &digits[point + 1..]));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     // `007` has another canonical form and takes the long way.
     let leads = whole.len() == 1 || !whole.starts_with('0');

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::convert::{canonical, trim};
+use crate::model::hash::IdState;
 use crate::model::object::FieldKind;
 
 /// A value in the form in which it is looked up.
@@ -20,13 +21,13 @@ pub fn key<'a>(text: &'a str, kind: &FieldKind) -> Cow<'a, str> {
 pub struct Options {
     all: Box<[Box<str>]>,
     /// The place of each by what it is found by: its text, and its text without blanks at its ends where no other is written so.
-    places: HashMap<Box<str>, usize>,
+    places: HashMap<Box<str>, usize, IdState>,
 }
 
 impl<T: Into<Box<str>>> FromIterator<T> for Options {
     fn from_iter<I: IntoIterator<Item = T>>(options: I) -> Self {
         let all: Box<[Box<str>]> = options.into_iter().map(Into::into).collect();
-        let mut places = HashMap::with_capacity(all.len());
+        let mut places = HashMap::with_capacity_and_hasher(all.len(), IdState::default());
         for (place, option) in all.iter().enumerate() {
             places.entry(option.clone()).or_insert(place);
         }
