@@ -35,6 +35,9 @@ const LOOPBACK: [SocketAddr; 2] =
 /// Longest body that is read into memory, in bytes. A page of 2,000 wide rows stays far below.
 const BODY_BYTES_MAX: usize = 256 << 20;
 
+/// Most memory that is set aside because a server says that so much will come.
+const LENGTH_BELIEVED_MAX: usize = 1 << 20;
+
 /// How the message of an exchange begins whose time was over.
 const NO_ANSWER: &str = "no answer in time";
 
@@ -324,9 +327,18 @@ impl Reply {
         }
     }
 
+    /// The bytes of the whole body, as far as the server tells.
+    fn length(&self) -> usize {
+        let length = match &self.body {
+            Body::Real(response) => response.content_length(),
+            Body::Played { .. } => None,
+        };
+        length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default()
+    }
+
     /// The whole body.
     pub(in crate::connect) async fn bytes(&mut self, cancel: &Cancel) -> Result<Bytes, TransportError> {
-        let mut body = BytesMut::new();
+        let mut body = BytesMut::with_capacity(self.length().min(LENGTH_BELIEVED_MAX));
         while let Some(chunk) = self.chunk(cancel).await? {
             // Measured unpacked: a small answer can unpack to anything.
             if body.len() + chunk.len() > BODY_BYTES_MAX {

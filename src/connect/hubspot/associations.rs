@@ -7,11 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::api::{Api, Call};
+use super::bodies;
 use super::errors::{context_texts, is_not_found, reason};
 use super::lookups::{AssociationsOf, LOOKS_MAX, association_type};
 use super::objects::encode;
+use super::regular::{AssociationsBatch, MadeBatch};
 use super::settings::API_VERSION;
-use super::wire::{Answer, AssociationsBatch, Batch, ErrorBody, MadeAssociation, Page, ReadBatch, WireType};
+use super::wire::{Answer, Batch, ErrorBody, MadeAssociation, Page, ReadBatch, WireType};
 use crate::model::association::AssociationType;
 use crate::model::ids::HubspotId;
 use crate::ports::fault::Fault;
@@ -91,12 +93,12 @@ pub(super) async fn make(
         let rest = if with_types { "/batch/create" } else { "/batch/associate/default" };
         let inputs = chosen.iter().map(|index| {
             let pair = &pairs[*index];
-            let types = if pair.types.is_empty() { &plain } else { &pair.types };
-            input(pair, types)
+            (pair, if pair.types.is_empty() { plain.as_slice() } else { &pair.types })
         });
-        let body = HashMap::from([("inputs", inputs.collect::<Vec<Input<'_>>>())]);
-        let call = Call::post("make associations", path(from_object, to_object, rest), &body).association();
-        let answer: Batch<MadeAssociation> = api.fetch(calls, &call).await?;
+        let body = bodies::of_pairs(inputs);
+        let call = Call::post_bytes("make associations", path(from_object, to_object, rest), Some(body.into()));
+        let call = call.association();
+        let MadeBatch(answer) = api.fetch(calls, &call).await?;
         confirmed(&answer.results, pairs, chosen, &mut outcomes);
         refused(&answer, pairs, chosen, &mut outcomes);
     }
@@ -141,18 +143,17 @@ pub(super) async fn remove(
             continue;
         }
         let rest = if labelled { "/batch/labels/archive" } else { "/batch/archive" };
-        let inputs: Vec<Value> = chosen
-            .iter()
-            .map(|index| {
-                let pair = &pairs[*index];
-                if labelled {
-                    json!(input(pair, &pair.types))
-                } else {
-                    json!({ "from": { "id": pair.from.as_str() }, "to": [{ "id": pair.to.as_str() }] })
-                }
-            })
-            .collect();
-        let call = Call::post("remove associations", path(from_object, to_object, rest), &json!({ "inputs": inputs }));
+        let of_pair = |index: &usize| {
+            let pair = &pairs[*index];
+            json!({ "from": { "id": pair.from.as_str() }, "to": [{ "id": pair.to.as_str() }] })
+        };
+        let body = match labelled {
+            true => Some(bodies::of_pairs(chosen.iter().map(|index| (&pairs[*index], pairs[*index].types.as_slice())))),
+            // This call takes a list at the other end.
+            false => serde_json::to_vec(&json!({ "inputs": chosen.iter().map(of_pair).collect::<Vec<Value>>() })).ok(),
+        };
+        let target = path(from_object, to_object, rest);
+        let call = Call::post_bytes("remove associations", target, body.map(Into::into));
         let (status, body) = api.done(calls, &call.association()).await?;
         // One version answers with status 204 and no body. Another answers with status 200, and what that proves is only
         // what it names: the rest is looked up.
@@ -183,39 +184,6 @@ struct PageOf<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<&'a str>,
-}
-
-/// An association of records, as calls take it.
-#[derive(Serialize)]
-struct Input<'a> {
-    from: Id<'a>,
-    to: Id<'a>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    types: Vec<InputType<'a>>,
-}
-
-#[derive(Serialize)]
-struct Id<'a> {
-    id: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct InputType<'a> {
-    association_category: &'a str,
-    association_type_id: u64,
-}
-
-fn input<'a>(pair: &'a PairTypes, types: &'a [AssociationType]) -> Input<'a> {
-    let kind = |kind: &'a AssociationType| InputType {
-        association_category: &kind.category,
-        association_type_id: kind.type_id,
-    };
-    Input {
-        from: Id { id: pair.from.as_str() },
-        to: Id { id: pair.to.as_str() },
-        types: types.iter().map(kind).collect(),
-    }
 }
 
 /// Enters the refusals of an answer. There are no trace ids here: an error is tied to its associations by the ids in its

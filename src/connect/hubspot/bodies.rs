@@ -1,12 +1,14 @@
-//! The body of a call that writes records: the bytes that the general way would give, of which names are written once for all records
-//! and values without a look at each of their characters, where none of a record's has to be escaped.
+//! The bodies of calls that write records and make associations: the bytes that the general way would give, of which names are written once
+//! for all records and values without a look at each of their characters, where none has to be escaped.
 
 use std::io::Write as _;
 use std::sync::Arc;
 
 use super::outcomes::Trace;
+use crate::model::association::AssociationType;
 use crate::model::record::Properties;
-use crate::ports::target::{RECORD_ID, WriteBatch, WriteInput, WriteMode};
+use crate::ports::target::{PairTypes, RECORD_ID, WriteBatch, WriteInput, WriteMode};
+use crate::sys::find;
 
 /// Bytes of an input beside its properties, about.
 const INPUT_BYTES: usize = 128;
@@ -44,23 +46,76 @@ pub(super) fn of_records(batch: &WriteBatch<'_>, traces: impl Iterator<Item = Tr
     body
 }
 
+/// Bytes of a pair of records beside its types, about.
+const PAIR_BYTES: usize = 80;
+
+/// Pairs of records, each with the types of associations to make, as JSON.
+pub(super) fn of_pairs<'a>(pairs: impl ExactSizeIterator<Item = (&'a PairTypes, &'a [AssociationType])>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(pairs.len() * 2 * PAIR_BYTES);
+    // Mostly those of one pair are those of all.
+    let (mut known, mut of_known): (&[AssociationType], Vec<u8>) = (&[], Vec::new());
+    body.extend_from_slice(br#"{"inputs":["#);
+    for (place, (pair, types)) in pairs.enumerate() {
+        body.extend_from_slice(if place > 0 { br#",{"from":{"id":"# } else { br#"{"from":{"id":"# });
+        text(&mut body, pair.from.as_str());
+        body.extend_from_slice(br#"},"to":{"id":"#);
+        text(&mut body, pair.to.as_str());
+        body.push(b'}');
+        if known != types {
+            (known, of_known) = (types, of_types(types));
+        }
+        body.extend_from_slice(&of_known);
+        body.push(b'}');
+    }
+    body.extend_from_slice(b"]}");
+    body
+}
+
+/// The member that names types; nothing where there are none.
+fn of_types(types: &[AssociationType]) -> Vec<u8> {
+    let mut member = Vec::new();
+    for (place, kind) in types.iter().enumerate() {
+        member.extend_from_slice(if place > 0 { b"," } else { br#","types":["# });
+        member.extend_from_slice(br#"{"associationCategory":"#);
+        text(&mut member, &kind.category);
+        // Writing into a vector cannot fail.
+        let _ = write!(member, r#","associationTypeId":{}}}"#, kind.type_id);
+    }
+    if !types.is_empty() {
+        member.push(b']');
+    }
+    member
+}
+
 fn properties(body: &mut Vec<u8>, names: &mut Names, input: &WriteInput<'_>) {
     let begin = body.len();
     for all in input.properties.into_iter().chain(input.create_only) {
         names.know(all);
-        // At a look, as all values lie one after another.
-        let is_plain = is_plain(all.text());
-        for (place, value) in all.placed().filter(|(_, value)| !input.skips_blanks || !value.is_empty()) {
-            if body.len() > begin {
-                body.push(b',');
+        // All values lie one after another, so that one look tells where the next byte is that has to be escaped.
+        let (bytes, mut end) = (all.text().as_bytes(), 0);
+        let mut odd = odd_from(bytes, 0);
+        for (place, value) in all.placed() {
+            let start = end;
+            end += value.len();
+            if input.skips_blanks && value.is_empty() {
+                continue;
             }
-            body.extend_from_slice(names.member(place));
-            if is_plain { plain(body, value) } else { text(body, value) }
+            // The first one follows no comma.
+            body.extend_from_slice(&names.member(place)[usize::from(body.len() == begin)..]);
+            if odd < start {
+                odd = odd_from(bytes, start);
+            }
+            if odd >= end {
+                body.extend_from_slice(value.as_bytes())
+            } else {
+                escaped(body, value)
+            }
+            body.push(b'"');
         }
     }
 }
 
-/// The names of properties as they stand before their values.
+/// The names of properties as they stand before their values, with a comma before and a quote after.
 #[derive(Default)]
 struct Names {
     of: Option<Arc<[Arc<str>]>>,
@@ -79,8 +134,9 @@ impl Names {
         self.members.clear();
         self.ends.clear();
         for name in names.iter() {
+            self.members.push(b',');
             text(&mut self.members, name);
-            self.members.push(b':');
+            self.members.extend_from_slice(br#":""#);
             self.ends.push(self.members.len());
         }
         self.of = Some(Arc::clone(names));
@@ -94,32 +150,46 @@ impl Names {
 
 /// A text as JSON.
 fn text(body: &mut Vec<u8>, value: &str) {
-    if is_plain(value) {
-        plain(body, value);
-    } else {
-        // Writing into a vector cannot fail, nor can a text be no JSON.
-        let _ = serde_json::to_writer(body, value);
+    body.push(b'"');
+    escaped(body, value);
+    body.push(b'"');
+}
+
+/// The same without quotes around it.
+fn escaped(body: &mut Vec<u8>, value: &str) {
+    let (bytes, mut at) = (value.as_bytes(), 0);
+    loop {
+        let odd = odd_from(bytes, at);
+        body.extend_from_slice(&bytes[at..odd]);
+        let Some(byte) = bytes.get(odd) else { break };
+        at = odd + 1;
+        match byte {
+            b'"' => body.extend_from_slice(br#"\""#),
+            b'\\' => body.extend_from_slice(br"\\"),
+            b'\n' => body.extend_from_slice(br"\n"),
+            b'\r' => body.extend_from_slice(br"\r"),
+            b'\t' => body.extend_from_slice(br"\t"),
+            8 => body.extend_from_slice(br"\b"),
+            12 => body.extend_from_slice(br"\f"),
+            // Writing into a vector cannot fail.
+            _ => drop(write!(body, "\\u{byte:04x}")),
+        }
     }
 }
 
-fn plain(body: &mut Vec<u8>, value: &str) {
-    body.push(b'"');
-    body.extend_from_slice(value.as_bytes());
-    body.push(b'"');
-}
-
-/// Whether nothing of a text is escaped in JSON.
-fn is_plain(value: &str) -> bool {
-    // Without an end before the last byte, so that many are looked at at once.
-    !value.bytes().fold(false, |odd, byte| odd | (byte < b' ') | (byte == b'"') | (byte == b'\\'))
+/// The place of the first byte, from one on, that is escaped in JSON; the end where none is.
+fn odd_from(bytes: &[u8], from: usize) -> usize {
+    find::first_escaped(&bytes[from..]).map_or(bytes.len(), |place| from + place)
 }
 
 #[cfg(test)]
 mod tests {
     use serde::{Serialize, Serializer};
+    use serde_json::{Value, json};
 
     use super::super::outcomes::Traces;
     use super::*;
+    use crate::model::ids::HubspotId;
     use crate::sys::rng::Rng;
 
     /// The same by the general way.
@@ -141,7 +211,8 @@ mod tests {
     }
 
     fn sent<S: Serializer>(input: &WriteInput<'_>, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_map(input.sent())
+        let all = input.properties.into_iter().chain(input.create_only).flat_map(Properties::iter);
+        to.collect_map(all.filter(|(_, value)| !input.skips_blanks || !value.is_empty()))
     }
 
     fn generally(batch: &WriteBatch<'_>, traces: impl Iterator<Item = Trace>) -> String {
@@ -196,6 +267,30 @@ mod tests {
             let traces = Traces::next(batch.inputs.len());
             let body = String::from_utf8(of_records(&batch, traces.all())).unwrap();
             assert_eq!(body, generally(&batch, traces.all()), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_the_same_as_the_general_way_gives() {
+        let kind =
+            |category: &str, type_id| AssociationType { category: category.into(), type_id, label: Some("A".into()) };
+        let lists = [vec![], vec![kind("HUBSPOT_DEFINED", 5)], vec![kind("USER_DEFINED", 7), kind("odd \"c\"", 8)]];
+        let between =
+            |from: &str, to: &str| PairTypes { from: HubspotId::new(from), to: HubspotId::new(to), types: Vec::new() };
+        let ends = [between("1", "2"), between("31234567890", "5"), between("odd \"1\"", "ä")];
+        for count in 0..7 {
+            let pairs = (0..count).map(|place| (&ends[place % 3], lists[place / 2 % 3].as_slice()));
+            let general = |(ends, types): (&PairTypes, &[AssociationType])| {
+                let kind = |kind: &AssociationType| json!({"associationCategory": kind.category, "associationTypeId": kind.type_id});
+                let mut input = json!({"from": {"id": ends.from}, "to": {"id": ends.to}});
+                if !types.is_empty() {
+                    input["types"] = types.iter().map(kind).collect();
+                }
+                input
+            };
+            let general: Vec<Value> = pairs.clone().map(general).collect();
+            let body: Value = serde_json::from_slice(&of_pairs(pairs)).unwrap();
+            assert_eq!(body, json!({ "inputs": general }));
         }
     }
 }

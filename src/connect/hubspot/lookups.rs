@@ -229,7 +229,8 @@ pub(super) fn association_type(kind: WireType) -> Option<AssociationType> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::connect::hubspot::wire::{Answer, AssociationsBatch, ReadBatch};
+    use crate::connect::hubspot::regular::AssociationsBatch;
+    use crate::connect::hubspot::wire::{Answer, ReadBatch};
 
     fn letters<T>(lookups: &[Lookup<T>]) -> String {
         let letter = |lookup: &Lookup<T>| match lookup {

@@ -89,96 +89,6 @@ impl<T: DeserializeOwned> Answer for Batch<T> {
 /// How the trace ids begin that Syncline sends.
 pub(super) const TRACE_PREFIX: &str = "syncline-";
 
-/// The answer of a batch that writes records.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub(super) struct WrittenBatch(pub(super) Batch<Written>);
-
-impl Answer for WrittenBatch {
-    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
-        // As text, so that it is not looked at once more for each of its members.
-        let traced = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
-        match traced {
-            // Mostly so: trace ids tell which input each result answers, and what it holds needs no second look.
-            Some(Entry(Whole { status, results, errors }))
-                if errors.is_empty() && results.iter().all(|Entry(result): &Entry<Traced>| result.is_traced()) =>
-            {
-                let results = results.into_iter().map(|Entry(result)| result.into()).collect();
-                Ok(Self(Batch { status, results, errors: Vec::new() }))
-            }
-            _ => Batch::read(body).map(Self),
-        }
-    }
-}
-
-/// The answer of a batch that reads associations.
-#[derive(Debug, Clone)]
-pub(super) struct AssociationsBatch(pub(super) ReadBatch<Associations>);
-
-impl<'de> Deserialize<'de> for AssociationsBatch {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        ReadBatch::deserialize(source).map(Self)
-    }
-}
-
-impl Answer for AssociationsBatch {
-    fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
-        // In one pass, as there may be thousands; only an odd entry needs the other way, which leaves it out and names it.
-        let regular = std::str::from_utf8(body).ok().and_then(|body| serde_json::from_str(body).ok());
-        match regular {
-            Some(Entry(RegularAssociations { status, results, errors })) => {
-                let results = results.into_iter().map(|Entry(result)| result.into()).collect();
-                Ok(Self(ReadBatch(Batch { status, results, errors })))
-            }
-            None => ReadBatch::read(body).map(Self),
-        }
-    }
-
-    fn is_one(&self) -> bool {
-        self.0.is_one()
-    }
-}
-
-/// The same without an odd entry.
-#[derive(Deserialize)]
-struct RegularAssociations {
-    #[serde(default)]
-    status: Option<String>,
-    results: Vec<Entry<RegularFrom>>,
-    #[serde(default, deserialize_with = "parts")]
-    errors: Vec<ErrorBody>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct RegularFrom {
-    from: Option<Entry<Reference>>,
-    to: Option<Vec<Entry<RegularTo>>>,
-    paging: Option<Paging>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct RegularTo {
-    #[serde(deserialize_with = "id")]
-    to_object_id: Option<HubspotId>,
-    association_types: Option<Vec<Entry<WireType>>>,
-}
-
-impl From<RegularFrom> for Associations {
-    fn from(RegularFrom { from, to, paging }: RegularFrom) -> Self {
-        let from = from.map(|Entry(from)| from).unwrap_or_default();
-        Self { from, to: to.into_iter().flatten().map(|Entry(to)| to.into()).collect(), paging }
-    }
-}
-
-impl From<RegularTo> for AssociatedTo {
-    fn from(RegularTo { to_object_id, association_types }: RegularTo) -> Self {
-        let types = association_types.into_iter().flatten().map(|Entry(kind)| kind);
-        Self { to_object_id, association_types: types.collect() }
-    }
-}
-
 /// An answer of a batch without errors and without an odd entry.
 #[derive(Deserialize)]
 #[serde(bound(deserialize = "T: DeserializeOwned"))]
@@ -241,6 +151,13 @@ pub(super) struct Paging {
     pub(super) next: Option<Next>,
 }
 
+impl Paging {
+    /// A page that follows.
+    pub(super) fn to(after: SmolStr) -> Self {
+        Self { next: Some(Next { after: Some(Value::String(after.into())) }) }
+    }
+}
+
 /// The next page.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
@@ -276,30 +193,12 @@ pub(super) struct Written {
     pub(super) object_write_trace_id: Option<SmolStr>,
 }
 
-/// The same without what it holds.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Traced {
-    #[serde(deserialize_with = "id")]
-    id: Option<HubspotId>,
-    new: Option<bool>,
-    object_write_trace_id: Option<SmolStr>,
-}
-
-impl Traced {
-    /// Whether its trace id tells which input it answers.
-    fn is_traced(&self) -> bool {
-        self.object_write_trace_id.as_deref().is_some_and(|trace| trace.starts_with(TRACE_PREFIX))
-    }
-}
-
-impl From<Traced> for Written {
-    fn from(Traced { id, new, object_write_trace_id }: Traced) -> Self {
-        Self { id, properties: None, new, object_write_trace_id }
-    }
-}
-
 impl Written {
+    /// One that its trace id tells apart, without what it holds.
+    pub(super) fn traced(id: Option<HubspotId>, new: Option<bool>, trace: SmolStr) -> Self {
+        Self { id, properties: None, new, object_write_trace_id: Some(trace) }
+    }
+
     /// The value of a property.
     pub(super) fn value(&self, property: &str) -> Option<String> {
         let all: BTreeMap<String, Value> = serde_json::from_str(self.properties.as_ref()?.get()).ok()?;
@@ -505,6 +404,11 @@ pub(super) struct MadeAssociation {
 }
 
 impl MadeAssociation {
+    /// One between two records.
+    pub(super) fn between(from: HubspotId, to: HubspotId) -> Self {
+        Self { from_object_id: Some(from), to_object_id: Some(to), ..Self::default() }
+    }
+
     /// Its two ends.
     pub(super) fn ends(&self) -> Option<(&HubspotId, &HubspotId)> {
         let from = self.from_object_id.as_ref().or(self.from.id.as_ref())?;
