@@ -20,9 +20,13 @@ pub struct FoundTargets {
     hasher: RandomState,
 }
 
+/// An object, and the property that holds Salesforce ids there.
+type Directory = (Box<str>, Box<str>);
+
 #[derive(Debug, Default)]
 struct Known {
-    found: ById<u64, HubspotId>,
+    /// By object and property, of which there are few.
+    found: Vec<(Directory, ById<SalesforceId, HubspotId>)>,
     /// Those that somebody asks HubSpot for at this moment.
     asked: HashSet<u64>,
     /// Directories that were listed.
@@ -45,6 +49,14 @@ pub struct AskingTurn<'a> {
     elsewhere: Vec<SalesforceId>,
 }
 
+impl Known {
+    /// The records of a directory that were found.
+    fn records(&mut self, object: &str, property: &str) -> Option<&mut ById<SalesforceId, HubspotId>> {
+        let mut all = self.found.iter_mut();
+        all.find(|((of, by), _)| **of == *object && **by == *property).map(|(_, records)| records)
+    }
+}
+
 impl FoundTargets {
     /// What a record is remembered by: its hash takes an eighth of its text. It is of this process only, so nobody can aim at a clash.
     fn key(&self, object: &str, property: &str, id: SalesforceId) -> u64 {
@@ -53,7 +65,7 @@ impl FoundTargets {
 
     /// The record of an object that holds an id in a property, if it was found before.
     pub fn get(&self, object: &str, property: &str, id: SalesforceId) -> Option<HubspotId> {
-        self.known().found.get(&self.key(object, property, id)).cloned()
+        self.known().records(object, property)?.get(&id).cloned()
     }
 
     /// Remembers it.
@@ -61,10 +73,14 @@ impl FoundTargets {
         let mut known = self.known();
         // All at once: it is asked for again at the cost of a call per hundred, and a list of the oldest would cost
         // memory itself.
-        if known.found.len() >= TARGETS_MAX {
+        if known.found.iter().map(|(_, records)| records.len()).sum::<usize>() >= TARGETS_MAX {
             known.found.clear();
         }
-        known.found.insert(self.key(object, property, id), record.clone());
+        if let Some(records) = known.records(object, property) {
+            records.insert(id, record.clone());
+        } else {
+            known.found.push(((object.into(), property.into()), ById::from_iter([(id, record.clone())])));
+        }
     }
 
     /// Whether a directory was listed in this run.
@@ -114,12 +130,16 @@ impl FoundTargets {
         let mut known = self.known();
         for id in ids {
             // What is remembered may be what the doubt is about.
-            let key = self.key(object, property, *id);
             if doubted {
                 asked.push(*id);
-            } else if let Some(record) = known.found.get(&key) {
+                continue;
+            }
+            if let Some(record) = known.records(object, property).and_then(|records| records.get(id)) {
                 found.push((*id, record.clone()));
-            } else if known.asked.insert(key) {
+                continue;
+            }
+            let key = self.key(object, property, *id);
+            if known.asked.insert(key) {
                 keys.push(key);
                 asked.push(*id);
             } else {

@@ -75,8 +75,9 @@ fn create(path: &Path, shown: &str) -> Result<(), StateError> {
         let connection = Connection::open_with_flags(&draft, WRITING).map_err(|error| sorted(shown, error))?;
         let database = Database::new(connection);
         // Not with a log of its own: what a log holds is moved into the file when it is closed, and where the disk has no
-        // room for that, nobody says so. This way each commit is in the one file, or fails.
-        configure(&database, "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;")
+        // room for that, nobody says so. This way each commit is in the one file, or fails; and all of it is forced to the disk
+        // at once, before the file gets its name.
+        configure(&database, "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF;")
             .map_err(|error| sorted(shown, error))?;
         migrate(&database, shown)?;
         database.close().map_err(|error| sorted(shown, error))?;

@@ -104,13 +104,12 @@ fn leading(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Leadi
     }
     // Each pair from both sides, in the order of the near end. Records of different objects may have the same ids.
     let mut ends: Vec<End> = Vec::with_capacity(2 * pairs.len());
-    for (place, pair) in pairs.iter().enumerate() {
-        ends.push(End { near: pair.newer, far: pair.older, pair: place });
-        if pair.newer != pair.older {
-            ends.push(End { near: pair.older, far: pair.newer, pair: place });
-        }
-    }
-    ends.sort_unstable();
+    let placed = || (0..).zip(pairs);
+    ends.extend(placed().map(|(place, pair)| End { near: pair.newer, far: pair.older, pair: place }));
+    let turned = placed().filter(|(_, pair)| pair.newer != pair.older);
+    ends.extend(turned.map(|(place, pair)| End { near: pair.older, far: pair.newer, pair: place }));
+    // Pairs come in the order of their newer ends, which this sort makes use of.
+    ends.sort();
     let nears: Vec<(i64, &[End])> = ends.chunk_by(|one, other| one.near == other.near).map(near).collect();
     let mut records: Vec<(i64, &[End])> = Vec::new();
     each_of(database, RECORDS, 0, &nears, |ends, row| {
@@ -175,8 +174,13 @@ const LOOKUPS: &str =
 /// What of the associations between these pairs of records is ours.
 pub fn owned(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<OwnedType>> {
     let mut wanted: Vec<(i64, i64, i64, PairKey)> = Vec::with_capacity(pairs.len());
+    // Mostly one for all, which may not be there yet.
+    let mut met = None;
     for pair in pairs {
-        let relation = database.relation_number(&alone(pair))?;
+        let relation = match met {
+            Some((objects, relation)) if objects == pair.objects => relation,
+            _ => met.insert((pair.objects, database.relation_number(&alone(pair))?)).1,
+        };
         wanted.extend(relation.map(|relation| (pair.newer, pair.older, relation, *pair)));
     }
     wanted.sort_unstable();

@@ -2,7 +2,6 @@
 //! ask for, and removes what Syncline made and nobody asks for any more. Its own durable step, after the records exist. Repeating
 //! it is safe: what stands is looked up first, and what is about to be made is noted as ours before the call.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -18,7 +17,7 @@ use crate::ports::target::BATCH_PAIRS_MAX;
 use crate::stages::read::readings::SharedReadings;
 use crate::stages::write::association_batch::{AssociationBatch, at};
 use crate::stages::write::checkpoint::Checkpoint;
-use crate::stages::write::turns::{PairTurns, SourcePair};
+use crate::stages::write::turns::{PairTurns, Pairs, SourcePair};
 use crate::stages::{StageContext, StageError, StageName, Writers};
 use crate::sys::crash_point::crash_point;
 
@@ -154,7 +153,7 @@ impl Drain<'_> {
 
     /// The pairs of records that lookups of another page may ask for as well: the two of one object, which are seen from both
     /// sides, and those that rows of a junction object lead to.
-    async fn pairs(&self, due: &Due) -> Result<HashSet<SourcePair>, StageError> {
+    async fn pairs(&self, due: &Due) -> Result<Pairs, StageError> {
         let pipeline = &self.cx.pipeline;
         let targets = |state: &AssociationState| {
             let settled = state.settled.as_ref().map(|settled| settled.asked.target);
@@ -169,7 +168,7 @@ impl Drain<'_> {
         rows.dedup();
         let mut ends = self.cx.state.associations(&pipeline.name, &rows).await.map_err(at)?;
         ends.sort_by_key(|state| state.salesforce_id);
-        let mut pairs = HashSet::new();
+        let mut pairs = Pairs::default();
         for row in ends.chunk_by(|one, other| one.salesforce_id == other.salesforce_id) {
             let of = |key| row.iter().filter(move |state| state.key == key).flat_map(targets);
             for first in of(from.key.clone()) {

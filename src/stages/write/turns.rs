@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::model::hash::IdState;
 use crate::model::ids::SalesforceId;
 
 /// Two Salesforce records whose HubSpot records are associated, whichever of them is named first.
@@ -18,10 +19,13 @@ impl SourcePair {
     }
 }
 
+/// Pairs of records.
+pub(super) type Pairs = HashSet<SourcePair, IdState>;
+
 /// The pairs that somebody is at work on.
 #[derive(Debug, Default)]
 pub(super) struct PairTurns {
-    taken: Mutex<HashSet<SourcePair>>,
+    taken: Mutex<Pairs>,
     freed: Notify,
 }
 
@@ -29,13 +33,13 @@ pub(super) struct PairTurns {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     turns: &'a PairTurns,
-    pairs: HashSet<SourcePair>,
+    pairs: Pairs,
 }
 
 impl PairTurns {
     /// Waits until nobody else is at work on any of these pairs. All are taken at once, so that two who wait for each other
     /// cannot be.
-    pub(super) async fn take(&self, pairs: HashSet<SourcePair>) -> Turn<'_> {
+    pub(super) async fn take(&self, pairs: Pairs) -> Turn<'_> {
         loop {
             // Asked for before the look, so that no end of a turn is missed in between.
             let freed = self.freed.notified();
@@ -47,7 +51,7 @@ impl PairTurns {
     }
 
     /// Takes the pairs where all of them are free.
-    fn is_free(&self, pairs: &HashSet<SourcePair>) -> bool {
+    fn is_free(&self, pairs: &Pairs) -> bool {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let free = taken.is_disjoint(pairs);
         if free {
@@ -82,9 +86,9 @@ mod tests {
     fn a_pair_has_one_at_work_whichever_side_names_it() {
         let (a, b, c) = ("a015g00000AbCdEAAV", "0015g00000XyZaBAAV", "0015g00000XyZaCAAV");
         let turns = PairTurns::default();
-        let first = turns.take(HashSet::from([pair(a, b)])).now_or_never().unwrap();
-        let other = turns.take(HashSet::from([pair(a, c)])).now_or_never().unwrap();
-        let mut waiting = Box::pin(turns.take(HashSet::from([pair(b, a), pair(c, a)])));
+        let first = turns.take(Pairs::from_iter([pair(a, b)])).now_or_never().unwrap();
+        let other = turns.take(Pairs::from_iter([pair(a, c)])).now_or_never().unwrap();
+        let mut waiting = Box::pin(turns.take(Pairs::from_iter([pair(b, a), pair(c, a)])));
         assert!((&mut waiting).now_or_never().is_none());
         drop(first);
         assert!((&mut waiting).now_or_never().is_none(), "one of two is still taken");
