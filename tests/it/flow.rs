@@ -48,6 +48,33 @@ fn new_records_are_associated_while_others_are_made_and_nothing_of_them_is_read(
 }
 
 #[test]
+fn records_of_one_account_are_associated_while_others_are_made() {
+    let bench = Bench::new(6_000);
+    let rows = bench.rows("Subscription__c");
+    // One that HubSpot has as a company: fewer than a call looks for.
+    let companies = bench.records("companies");
+    let is_there = |account: &str| {
+        companies
+            .values()
+            .any(|company| company["properties"].as_object().unwrap().values().any(|value| value == account))
+    };
+    let accounts = rows.values().filter_map(|row| row["values"]["Account__c"].as_str());
+    let account = accounts.into_iter().find(|account| is_there(account)).unwrap();
+    let live = rows.iter().filter(|(_, row)| row["deleted"] == false && row["values"]["Account__c"] != account);
+    for (id, _) in live {
+        bench.salesforce("update", json!({"object": "Subscription__c", "id": id, "values": {"Account__c": account}}));
+    }
+    let ran = bench.import();
+    let calls = calls(&bench);
+    let kind = bench.kind("subscriptions");
+    let first = calls.iter().position(|path| path.ends_with(&format!("{kind}/0-2/batch/create"))).unwrap();
+    let last = calls.iter().rposition(|path| path.ends_with(&format!("{kind}/batch/upsert"))).unwrap();
+    assert!(first < last, "the first association call is number {first}, the last record call {last}");
+    assert!(report(&ran, "subscriptions")["associated"].as_u64().unwrap() > 4_000, "{ran}");
+    agree(&bench);
+}
+
+#[test]
 fn what_hubspot_refuses_of_new_records_is_tried_once_and_counted_once() {
     let bench = Bench::new(200);
     bench.faults(json!([{

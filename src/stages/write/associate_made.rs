@@ -56,6 +56,8 @@ struct Queue {
     unsought: BTreeMap<usize, Vec<SalesforceId>>,
     /// Lookups that wait for what is looked for; those of one pair stand side by side.
     waiting: HashMap<(usize, SalesforceId), Vec<Made>>,
+    /// The pairs of those lookups.
+    waiting_pairs: usize,
     /// Searches under way.
     searches: usize,
     /// Pairs to make, by the object at the other end.
@@ -137,8 +139,9 @@ impl MadeAssociations {
                     None => queue.wait(place, target, made),
                 }
             }
-            if known.is_some() {
-                queue.ready(association).pairs += 1;
+            match known {
+                Some(_) => queue.ready(association).pairs += 1,
+                None => queue.waiting_pairs += 1,
             }
         }
     }
@@ -178,6 +181,7 @@ impl MadeAssociations {
         for id in ids {
             let waiting = queue.waiting.remove(&(place, id)).unwrap_or_default();
             let pairs = waiting.chunk_by(Made::is_beside).count();
+            queue.waiting_pairs = queue.waiting_pairs.saturating_sub(pairs);
             match found.get(&id) {
                 Some(TargetMatch::One(to)) => {
                     let ready = queue.ready(association);
@@ -239,7 +243,12 @@ impl Queue {
 
     /// The pairs to make with records of the object that an association leads to.
     fn ready(&mut self, association: &Association) -> &mut Ready {
-        self.ready.entry(Arc::clone(association.target.object_type_id())).or_default()
+        let ready = self.ready.entry(Arc::clone(association.target.object_type_id())).or_default();
+        if ready.lookups.is_empty() {
+            // Those of a call: mostly there are as many, and it does not grow step by step.
+            ready.lookups.reserve(BATCH_PAIRS_MAX);
+        }
+        ready
     }
 
     /// Pairs for a call: a full one, or what is left once nothing is looked for any more.
@@ -262,9 +271,10 @@ impl Queue {
         Some((Arc::clone(object), lookups, pairs))
     }
 
-    /// Records to look for: as many as a call takes, or what is left.
+    /// Records to look for: as many as a call takes, or what is left. Fewer, where so many pairs wait for them that they make a call.
     fn next_search(&mut self, flush: bool) -> Option<(usize, Vec<SalesforceId>)> {
-        let full = |ids: &Vec<SalesforceId>| ids.len() >= BATCH_RECORDS_MAX || (flush && !ids.is_empty());
+        let few = flush || (self.searches == 0 && self.waiting_pairs >= BATCH_PAIRS_MAX);
+        let full = |ids: &Vec<SalesforceId>| ids.len() >= BATCH_RECORDS_MAX || (few && !ids.is_empty());
         let (place, ids) = self.unsought.iter_mut().find(|(_, ids)| full(ids))?;
         self.searches += 1;
         Some((*place, ids.drain(..ids.len().min(BATCH_RECORDS_MAX)).collect()))
