@@ -78,6 +78,18 @@ impl Fleet {
         fleet
     }
 
+    /// Imports all portals with so many workers that nothing disturbs, until each pipeline has had two cycles.
+    pub(crate) fn import(&self, server: &Server, workers: usize) {
+        let workers: Vec<Worker> = (0..workers).map(|_| self.worker(&["--import", "--concurrency", "8"])).collect();
+        self.caught_up(&workers.iter().collect::<Vec<_>>());
+        let waits = "SELECT count(*) FROM (SELECT 1 FROM syncline.runs WHERE kind = 'sync' AND ended IS NOT NULL
+            GROUP BY state_id, pipeline HAVING count(*) > 1) quiet";
+        while server.sql(&self.database, waits).parse::<usize>().unwrap() < 2 * self.portals.len() {
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        workers.into_iter().for_each(|worker| drop(worker.end()));
+    }
+
     /// Starts a worker.
     pub(crate) fn worker(&self, arguments: &[&str]) -> Worker {
         let all = [&["worker", "--project", "fleet", "--format", "json", "--look", "500ms"], arguments].concat();

@@ -27,8 +27,8 @@ impl Waits {
                  lag(at) OVER of_portal >= due AS broke, lead(due) OVER of_portal AS next, at
                  FROM watch.turns WINDOW of_portal AS (PARTITION BY portal ORDER BY epoch)),
              waits AS (SELECT * FROM turns WHERE (next IS NULL OR next > at) AND due > (SELECT min(at) FROM watch.turns) AND {which})
-             SELECT count(*) || ' ' || avg(waited) || ' ' || max(waited) || ' ' || (
-                 SELECT max(mean) FROM (SELECT avg(waited) AS mean FROM waits GROUP BY portal) m) FROM waits"
+             SELECT count(*) || ' ' || coalesce(avg(waited), 0) || ' ' || coalesce(max(waited), 0) || ' ' || coalesce((
+                 SELECT max(mean) FROM (SELECT avg(waited) AS mean FROM waits GROUP BY portal) m), 0) FROM waits"
         );
         let row = server.sql(database, &figures);
         let numbers: Vec<f64> = row.split(' ').map(|number| number.parse().unwrap()).collect();
