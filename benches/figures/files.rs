@@ -1,8 +1,11 @@
 //! What the definitions of a project cost: all are read, checked against their schema and against the catalog.
 
-use anyhow::Result;
+use std::process::Stdio;
 
-use crate::import::{ENDS, Project};
+use anyhow::{Context as _, Result};
+
+use crate::import::{ENDS, Project, program};
+use crate::instructions::{self, FILES, Profile};
 use crate::stub::Settings;
 use crate::usage::run;
 use crate::world;
@@ -10,8 +13,8 @@ use crate::world;
 /// How often each command is run: what the system tells of a process has hundredths of a second.
 const TIMES: u32 = 20;
 
-/// CPU of `validate` of so many pipelines, each with objects of its own in the catalog, and of `--version`.
-pub(crate) fn measure(pipelines: usize) -> Result<()> {
+/// A project of so many pipelines, each with objects of its own in the catalog.
+fn project(pipelines: usize) -> Result<Project> {
     let project = Project::new(&Settings { records: 1, ..Settings::default() }, 1)?;
     run(&mut project.command(&["catalog", "pull"]), &ENDS)?;
     // The first, again and again under other names.
@@ -35,6 +38,26 @@ pub(crate) fn measure(pipelines: usize) -> Result<()> {
             std::fs::write(folder.join(format!("{start}{number}{end}")), text + &limit)?;
         }
     }
+    Ok(project)
+}
+
+/// What a pipeline more costs `validate` in instructions, from projects with fewer and with more.
+pub(crate) fn instructions(few: usize, many: usize) -> Result<()> {
+    let count = |pipelines| -> Result<(usize, Profile)> {
+        let project = project(pipelines)?;
+        let counts = project.folder.path().join("counts");
+        let mut command = instructions::under(&program(), &counts).context("`valgrind` is not there")?;
+        command.arg("validate").current_dir(project.folder.path()).stdout(Stdio::null());
+        run(&mut command, &ENDS)?;
+        Ok((pipelines, Profile::read(&counts)?))
+    };
+    instructions::tell("`validate`", "a pipeline", &FILES, &count(few)?, &count(many)?);
+    Ok(())
+}
+
+/// CPU of `validate` of so many pipelines, and of `--version`.
+pub(crate) fn measure(pipelines: usize) -> Result<()> {
+    let project = project(pipelines)?;
     for arguments in [&["validate"][..], &["--version"]] {
         let mut cpu = 0.0;
         for _ in 0..TIMES {

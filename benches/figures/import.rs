@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::instructions::{self, Profile};
+use crate::instructions::{self, IMPORT, Profile};
 use crate::plot::{self, Line};
 use crate::stub::{Counts, Settings, Stubbed};
 use crate::usage::{Usage, run};
@@ -52,7 +52,7 @@ impl Project {
 }
 
 /// The program that is measured: the one of this build, or the one that `FIGURES_PROGRAM` names, to be put beside it.
-fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     std::env::var_os("FIGURES_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_syncline").into(), PathBuf::from)
 }
 
@@ -164,8 +164,8 @@ pub(crate) fn instructions(few: usize, many: usize) -> Result<()> {
     for (name, profiles) in
         [("the floor", floors), ("an import", ours), ("the same once more, without a change", again)]
     {
-        let [(few, fewer), (many, more)] = &profiles[..] else { continue };
-        instructions::tell(name, (*few, fewer), (*many, more));
+        let [fewer, more] = &profiles[..] else { continue };
+        instructions::tell(name, "a record", &IMPORT, fewer, more);
     }
     Ok(())
 }

@@ -7,17 +7,32 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 /// Parts of an import, by what the names of their functions have in them; each counts with all that it calls.
-const PARTS: [(&str, &[&str]); 9] = [
+pub(crate) const IMPORT: [Part; 10] = [
     ("rows out of CSV", &["syncline::connect::salesforce::bulk::OpenPage", "syncline::connect::salesforce::csv::"]),
     ("mapping, its hashes included", &["syncline::pipeline::"]),
     ("hashes", &["ring::digest::", "syncline::model::hash::"]),
-    ("bodies of calls", &["syncline::connect::hubspot::api::Call::post"]),
+    ("bodies of calls", &["syncline::connect::hubspot::api::Call::post", "syncline::connect::hubspot::bodies::"]),
     ("answers", &["as syncline::connect::hubspot::wire::Answer>::read"]),
     ("associations, their calls included", &["syncline::stages::write::association_batch::"]),
     ("commits to the state", &["syncline::state::commit::"]),
     ("reads of the state", &["syncline::state::writer::at_one_moment"]),
     ("rate limit", &["syncline::connect::http::limiter::", "syncline::connect::http::ring::"]),
+    ("SOQL", &["syncline::connect::salesforce::soql::"]),
 ];
+
+/// Parts of `validate`.
+pub(crate) const FILES: [Part; 4] = [
+    (
+        "YAML, with the place of each value",
+        &["syncline::config::typed::", "syncline::config::spans::", "saphyr_parser::"],
+    ),
+    ("its schema", &["jsonschema::", "syncline::config::schema::"]),
+    ("rules", &["syncline::pipeline::rules::", "syncline::config::rules::"]),
+    ("catalog", &["syncline::catalog::"]),
+];
+
+/// A part, and what the names of its functions have in them.
+pub(crate) type Part = (&'static str, &'static [&'static str]);
 
 /// A program under the tool, if the tool is there.
 pub(crate) fn under(program: &Path, counts: &Path) -> Option<Command> {
@@ -84,14 +99,22 @@ impl Profile {
     }
 }
 
-/// Tells what a record more costs, from runs with fewer and with more records.
-pub(crate) fn tell(name: &str, (few, fewer): (usize, &Profile), (many, more): (usize, &Profile)) {
+/// Tells what one more costs, from runs with fewer and with more of them, and what is done once.
+pub(crate) fn tell(
+    name: &str,
+    of_one: &str,
+    parts: &[Part],
+    (few, fewer): &(usize, Profile),
+    (many, more): &(usize, Profile),
+) {
     let each = |fewer: u64, more: u64| more.saturating_sub(fewer) as f64 / (many - few) as f64;
-    println!("{name}: instructions a record, from runs with {few} and {many}; {} once", fewer.total());
-    println!("{:<44} {:>9.0}", "all", each(fewer.total(), more.total()));
-    for (part, names) in PARTS {
-        println!("{part:<44} {:>9.0}", each(fewer.of(names), more.of(names)));
-    }
+    let row = |part: &str, fewer: u64, more: u64| {
+        let each = each(fewer, more);
+        println!("{part:<44} {each:>9.0} {:>11.0}", (fewer as f64 - each * *few as f64).max(0.0));
+    };
+    println!("{name}: instructions {of_one}, and once; from runs with {few} and {many}");
+    row("all", fewer.total(), more.total());
+    parts.iter().for_each(|(part, names)| row(part, fewer.of(names), more.of(names)));
     println!("functions that cost most by themselves:");
     for (name, cost) in more.dearest().into_iter().take(25) {
         let before = fewer.own.get(name).copied().unwrap_or_default();

@@ -6,7 +6,7 @@
 //! - `… -- plots [RECORDS]`: calls and records over time at three latencies, as pictures in docs/pictures.
 //! - `… -- long RECORDS BYTES`, `… -- bad RECORDS EVERY`, `… -- killed RECORDS`, `… -- one-account RECORDS`, `… -- plan RECORDS`: long
 //!   texts, refused values, a kill, records of one account, a plan.
-//! - `… -- instructions`: what parts of an import cost a record, in instructions; needs `valgrind`.
+//! - `… -- instructions`: what parts of an import cost a record, and parts of `validate` a pipeline, in instructions; needs `valgrind`.
 //! - `… -- files [PIPELINES]`: `validate` of many pipelines with a catalog, and `--version`.
 //! - `… -- state [RECORDS]`, `… -- upgrade [RECORDS]`: the state alone; the upgrade of one of version 7.
 //! - `… -- check`: the same at a small size; fails on calls, refusals, memory and state, and never on time.
@@ -62,7 +62,10 @@ fn main() -> Result<()> {
         ["plan", records] => import::planned(number(records)?).map(drop),
         ["bad", records, every] => import::bad_values(number(records)?, number(every)?).map(drop),
         ["killed", records] => import::killed(number(records)?).map(drop),
-        ["instructions"] => import::instructions(12_000, 32_000),
+        ["instructions"] => {
+            import::instructions(12_000, 32_000)?;
+            files::instructions(20, 100)
+        }
         ["files"] => files::measure(100),
         ["files", pipelines] => files::measure(number(pipelines)?),
         ["state", records] => state::measure(number(records)?),
