@@ -69,6 +69,8 @@ pub async fn work(
         seats: RefCell::default(),
         versions: RefCell::default(),
         used: Cell::new(0),
+        is_full: Cell::new(false),
+        takes_over: Cell::new(false),
         first: RefCell::default(),
         told: RefCell::default(),
     };
@@ -115,6 +117,10 @@ struct Worker<'a> {
     versions: RefCell<HashMap<String, String>>,
     /// Counts what seats are used for, so that it can be told which was not for longest.
     used: Cell<u64>,
+    /// All places are taken, see [`Worker::take_over`].
+    is_full: Cell<bool>,
+    /// A portal is served beside them.
+    takes_over: Cell<bool>,
     /// The first state, whose connections all others share.
     first: RefCell<Option<PgState>>,
     /// Trouble that was told of and goes on.
@@ -131,6 +137,9 @@ const LONGEST_WAITING: usize = 20;
 /// costs its turn the reading of its files and a login.
 pub const OPEN_MAX: usize = 100;
 
+/// How often portals that were left are looked for while there is no room, in the time that a right lasts.
+const TAKEN_OVER_WITHIN: u32 = 6;
+
 /// How soon a broken queue is tried again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(5);
 
@@ -145,14 +154,20 @@ impl Worker<'_> {
         let cancel = &self.outside.cancel;
         let mut running: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut sweeping: LocalBoxFuture<'_, ()> = self.rest_and_sweep().boxed_local();
-        while !cancel.is_cancelled() || !running.is_empty() {
-            let takes = !cancel.is_cancelled() && running.len() < self.options.at_once;
+        let mut taking_over: LocalBoxFuture<'_, ()> = self.rest_and_take_over().boxed_local();
+        while !cancel.is_cancelled() || !running.is_empty() || self.takes_over.get() {
+            self.is_full.set(running.len() >= self.options.at_once);
+            let takes = !cancel.is_cancelled() && !self.is_full.get();
             tokio::select! {
                 () = cancel.cancelled(), if !cancel.is_cancelled() => {}
                 Some(()) = running.next() => {}
                 Some(turn) = woken.recv(), if takes => running.push(self.turn(turn).boxed_local()),
                 Some(turn) = own_woken.recv(), if takes => running.push(self.turn(turn).boxed_local()),
                 () = &mut sweeping, if !cancel.is_cancelled() => sweeping = self.rest_and_sweep().boxed_local(),
+                () = &mut taking_over, if !cancel.is_cancelled() || self.takes_over.get() => {
+                    self.takes_over.set(false);
+                    taking_over = self.rest_and_take_over().boxed_local();
+                }
                 // It ends with its receiver.
                 _ = &mut own => {}
                 ended = &mut serving => {
@@ -161,6 +176,21 @@ impl Worker<'_> {
                     }
                     serving = self.serve_queue(sender.clone(), ENGINE_AGAIN);
                 }
+            }
+        }
+    }
+
+    /// Takes over a portal that another worker had and did not give back, where this one has no room: what was sent and not noted is to be
+    /// looked at soon, however long the turns under way take. One at a time, beside those for which there is room.
+    async fn rest_and_take_over(&self) {
+        self.outside.clock.sleep(self.options.times.lasts / TAKEN_OVER_WITHIN).await;
+        if !self.is_full.get() || self.outside.cancel.is_cancelled() {
+            return;
+        }
+        for seat in self.longest_waiting(|portal| portal.left).await {
+            self.takes_over.set(true);
+            if self.turn_unless_busy(&seat).await || self.outside.cancel.is_cancelled() {
+                break;
             }
         }
     }
@@ -256,7 +286,7 @@ impl Worker<'_> {
                 None => self.open(&member.name).await?,
             };
             let key = project.limited(&connection)?;
-            let state = project.state_for_turns(self.first.borrow().as_ref(), self.options.at_once)?;
+            let state = project.state_for_turns(self.first.borrow().as_ref(), self.places())?;
             let place = (state.address().name().to_owned(), key.clone());
             let name = shown(&member.name);
             let name = if several { format!("{name}/{connection}") } else { name.to_owned() };
@@ -346,7 +376,7 @@ impl Worker<'_> {
             return Ok(Some(current));
         }
         let (project, gate) = self.open(&seat.member).await?;
-        let state = project.state_for_turns(self.first.borrow().as_ref(), self.options.at_once)?;
+        let state = project.state_for_turns(self.first.borrow().as_ref(), self.places())?;
         let is_same = project.config.connections.contains_key(&seat.connection)
             && project.limited(&seat.connection)? == seat.key
             && state.address() == seat.state.address();
@@ -368,6 +398,11 @@ impl Worker<'_> {
         for seat in &open[..open.len().saturating_sub(most)] {
             seat.close();
         }
+    }
+
+    /// Portals that are served at a time at most, one that is taken over among them.
+    fn places(&self) -> usize {
+        self.options.at_once + 1
     }
 
     fn wanted(&self, seat: &Seat) -> Wanted {
@@ -414,7 +449,7 @@ impl Worker<'_> {
             }
         };
         self.over("the database");
-        for Overdue { state, key, since, now } in overdue {
+        for Overdue { state, key, since, now, left: _ } in overdue {
             let seat = self.seats.borrow().get(&(state, key)).cloned();
             let Some(seat) = seat.filter(|seat| !seat.busy.get()) else { continue };
             // Of all workers that look at about the same time, one tells.
@@ -439,14 +474,9 @@ impl Worker<'_> {
             }
             None => {}
             Some(told) => {
-                for seat in self.longest_waiting().await.into_iter().chain([told]) {
-                    // Another turn of this process may have come to it since.
-                    if !seat.busy.replace(true) {
-                        let had = self.turn_at(&seat).await;
-                        seat.busy.set(false);
-                        if had {
-                            break;
-                        }
+                for seat in self.longest_waiting(|_| true).await.into_iter().chain([told]) {
+                    if self.turn_unless_busy(&seat).await {
+                        break;
                     }
                 }
             }
@@ -455,13 +485,24 @@ impl Worker<'_> {
         let _ = woken.done.send(());
     }
 
-    /// The seats of portals that wait longest; none where that cannot be said at present.
-    async fn longest_waiting(&self) -> Vec<Rc<Seat>> {
+    /// A turn at a seat, unless another one of this process has come to it; false where there was none to be had.
+    async fn turn_unless_busy(&self, seat: &Rc<Seat>) -> bool {
+        if seat.busy.replace(true) {
+            return false;
+        }
+        let had = self.turn_at(seat).await;
+        seat.busy.set(false);
+        had
+    }
+
+    /// The seats of portals that wait longest and of which this holds; none where that cannot be said at present.
+    async fn longest_waiting(&self, which: impl Fn(&Overdue) -> bool) -> Vec<Rc<Seat>> {
         let Some(state) = self.first.borrow().clone() else { return Vec::new() };
         // What is wrong with the database the turn itself will tell.
         let overdue = state.overdue(Duration::ZERO, LONGEST_WAITING).await.unwrap_or_default();
         let seats = self.seats.borrow();
-        overdue.into_iter().filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect()
+        let overdue = overdue.into_iter().filter(|portal| which(portal));
+        overdue.filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect()
     }
 
     /// A turn at a seat; false where there was none to be had.

@@ -174,12 +174,15 @@ pub(crate) fn wait_for(what: &str, tell: impl Fn() -> String, mut done: impl FnM
     }
 }
 
-/// One portal that allows 40 calls in two seconds.
-fn limited(records: usize, every: &str) -> Fleet {
+/// A portal that allows 40 calls in two seconds.
+fn limited_portal(records: usize) -> Bench {
     let rate_limit = (40, Duration::from_secs(2));
-    let options =
-        SandboxOptions { records, rate_limit, latency: Duration::from_millis(20), ..SandboxOptions::default() };
-    Fleet::on(shared(), vec![Bench::with(options)], every)
+    Bench::with(SandboxOptions { records, rate_limit, latency: Duration::from_millis(20), ..SandboxOptions::default() })
+}
+
+/// One such portal.
+fn limited(records: usize, every: &str) -> Fleet {
+    Fleet::on(shared(), vec![limited_portal(records)], every)
 }
 
 /// A portal whose import takes a few seconds.
@@ -244,6 +247,34 @@ fn a_worker_that_is_killed_in_an_import_is_replaced_and_nothing_is_doubled() {
     other.end();
     agree(bench);
     assert_eq!(fleet.sql("SELECT sum(takeovers) FROM syncline.portals"), "1");
+}
+
+#[test]
+fn a_worker_without_room_takes_over_what_another_one_left() {
+    let fleet = Fleet::on(shared(), vec![limited_portal(600), limited_portal(600)], "2s");
+    let hung: Vec<_> = fleet.portals.iter().map(hang_in_the_middle).collect();
+    let hung = |place: usize| hung[place](&fleet.portals[place]);
+    let worker = || fleet.worker(&["--import", "--lease", "3s", "--concurrency", "1"]);
+    let one = worker();
+    wait_for("a write that hangs", || one.said(), || hung(0) || hung(1));
+    let left = usize::from(hung(0));
+    let mut other = worker();
+    wait_for("a write that hangs in the other portal", || other.said(), || hung(left));
+    let bench = &fleet.portals[left];
+    bench.sandbox.clear_faults();
+    other.child.kill().unwrap();
+    other.child.wait().unwrap();
+    // Its only place is taken by a call that is never answered.
+    one.says("taken over from process");
+    let over = "SELECT count(*) FROM syncline.portals WHERE takeovers = 1 AND ended IS NOT NULL";
+    wait_for("the end of the turn", || one.said(), || fleet.sql(over) == "1");
+    assert!(!disagreements(&fleet.portals[1 - left]).is_empty(), "{}", one.said());
+    drop(one);
+    fleet.portals[1 - left].sandbox.clear_faults();
+    let last = worker();
+    fleet.caught_up(&[&last]);
+    last.end();
+    fleet.portals.iter().for_each(agree);
 }
 
 #[test]

@@ -126,6 +126,8 @@ pub struct Overdue {
     pub since: Timestamp,
     /// What that clock says now.
     pub now: Timestamp,
+    /// A worker had it and did not give it back.
+    pub left: bool,
 }
 
 impl PgState {
@@ -319,7 +321,7 @@ async fn next_due(tx: &mut Tx<'_>, key: &str) -> Result<Option<Moment>, Fault> {
 
 async fn overdue(tx: &mut Tx<'_>, since: Duration, most: usize) -> Result<Vec<Overdue>, Fault> {
     let find = sql("SELECT s.name, t.portal, (extract(epoch FROM min(t.due)) * 1000)::bigint,
-             (extract(epoch FROM now()) * 1000)::bigint
+             (extract(epoch FROM now()) * 1000)::bigint, bool_or(p.key IS NOT NULL AND p.ended IS NULL)
          FROM syncline.turns t
          JOIN syncline.states s ON s.id = t.state_id
          LEFT JOIN syncline.portals p ON p.key = t.portal
@@ -329,7 +331,7 @@ async fn overdue(tx: &mut Tx<'_>, since: Duration, most: usize) -> Result<Vec<Ov
     let found = tx.rows(find.bind(since.as_secs_f64()).bind(rows::limit(most))).await?;
     let of_row = |row| {
         let (since, now) = (rows::time(row, 2)?, rows::time(row, 3)?);
-        Ok(Overdue { state: get(row, 0)?, key: get(row, 1)?, since, now })
+        Ok(Overdue { state: get(row, 0)?, key: get(row, 1)?, since, now, left: get(row, 4)? })
     };
     found.iter().map(of_row).collect()
 }
