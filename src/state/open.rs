@@ -31,6 +31,9 @@ const MIGRATIONS: [&str; 11] = [
     include_str!("migrations/0011_making.sql"),
 ];
 
+/// What all steps come to, for a file that is made now: most of them change what earlier ones made. Written by a test of this module.
+const WHOLE: &str = include_str!("migrations/whole.sql");
+
 /// One connection serves one thread at a time, behind a lock of our own.
 const WRITING: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
 
@@ -268,13 +271,15 @@ const BY_NUMBERS: u32 = 8;
 /// Brings a state to the present version; each step is one transaction.
 fn migrate(database: &Database, shown: &str) -> Result<(), StateError> {
     let found = version(database, shown)?;
-    for (step, version) in MIGRATIONS.iter().zip(1..).skip(found as usize) {
+    let steps = || MIGRATIONS.iter().copied().zip(1..);
+    let steps: Vec<(&str, u32)> = match found {
+        0 => vec![(WHOLE, MIGRATIONS.len() as u32)],
+        found => steps().skip(found as usize).collect(),
+    };
+    for (step, version) in steps {
         let migrate = || {
             let transaction = database.unchecked_transaction()?;
-            transaction.execute_batch(step)?;
-            if version == BY_NUMBERS {
-                before::carry_over(database)?;
-            }
+            take(database, step, version)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
             transaction.pragma_update(None, "user_version", version)?;
             crash_point_within!("state.migrated");
@@ -283,6 +288,11 @@ fn migrate(database: &Database, shown: &str) -> Result<(), StateError> {
         migrate().map_err(|error| sorted(shown, error))?;
     }
     Ok(())
+}
+
+fn take(database: &Database, step: &str, version: u32) -> rusqlite::Result<()> {
+    database.execute_batch(step)?;
+    if version == BY_NUMBERS { before::carry_over(database) } else { Ok(()) }
 }
 
 fn configure(connection: &Connection, more: &str) -> rusqlite::Result<()> {
@@ -312,4 +322,37 @@ fn version(connection: &Connection, shown: &str) -> Result<u32, StateError> {
     let found = u32::try_from(version).unwrap_or(u32::MAX);
     let known = MIGRATIONS.len() as u32;
     if found > known { Err(StateError::Newer { path: shown.to_owned(), found, known }) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What steps make, as it could be made at once; and how many rows that begins with.
+    fn made(steps: &[(&str, u32)]) -> (String, i64) {
+        let database = Database::new(Connection::open_in_memory().unwrap());
+        steps.iter().for_each(|(step, version)| take(&database, step, *version).unwrap());
+        let read = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid";
+        let mut statement = database.prepare(read).unwrap();
+        let all = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+        let all: Vec<(String, String, String)> = all.collect::<rusqlite::Result<_>>().unwrap();
+        let rows = all.iter().filter(|(kind, ..)| kind == "table").map(|(_, table, _)| {
+            database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).unwrap()
+        });
+        (all.iter().map(|(.., sql)| format!("{sql};\n")).collect(), rows.sum())
+    }
+
+    /// `SNAPSHOTS=overwrite cargo test --lib a_new_file` renews `whole.sql`.
+    #[test]
+    fn a_new_file_is_what_all_steps_make() {
+        let (expected, rows) = made(&MIGRATIONS.into_iter().zip(1..).collect::<Vec<_>>());
+        assert_eq!(rows, 0, "a new file begins with rows, which `whole.sql` would lack");
+        #[expect(clippy::disallowed_methods, reason = "a switch of the tests")]
+        if std::env::var("SNAPSHOTS").is_ok_and(|value| value == "overwrite") {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state/migrations/whole.sql");
+            return fs::write(file, expected).unwrap();
+        }
+        assert!(WHOLE == expected, "renew it with `SNAPSHOTS=overwrite cargo test --lib a_new_file`");
+        assert_eq!(made(&[(WHOLE, MIGRATIONS.len() as u32)]), (expected, 0));
+    }
 }
