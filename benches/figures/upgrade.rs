@@ -87,11 +87,11 @@ fn of_version_7(path: &Path, records: usize) -> Result<()> {
     for number in 0..records {
         let (id, from) = (id("a01", number)?, record(number));
         let hash = (number as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835).to_be_bytes();
-        identity.execute(params![id.as_str(), from.as_str(), hash, [1_u8; 8]])?;
+        identity.execute(params![id.as_str(), from.to_string(), hash, [1_u8; 8]])?;
         let (_, led) = pair(from, asked(number)?);
         let hash = hash_of_pair("hubspot", ("2-1", &led.from), ("0-2", &led.to));
         let target = led.asked.target.as_str();
-        association.execute(params![id.as_str(), target, hash, led.from.as_str(), led.to.as_str()])?;
+        association.execute(params![id.as_str(), target, hash, led.from.to_string(), led.to.to_string()])?;
         owned.execute([hash])?;
     }
     state.execute_batch("COMMIT; PRAGMA wal_checkpoint(TRUNCATE)")?;

@@ -30,7 +30,7 @@ pub trait PlanObserver: Send + Sync {
 pub fn of_decision(decision: &Decision, planned: &[PlannedAssociation]) -> PlanEntry {
     let (action, source) = fingerprint(decision);
     let mut target = Hasher::default();
-    target.text(decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
+    target.text(&record_of(decision));
     // What HubSpot held when the plan was made: another value there is a change that nobody has reviewed.
     for change in &decision.changes {
         target.text(&change.property);
@@ -43,6 +43,11 @@ pub fn of_decision(decision: &Decision, planned: &[PlannedAssociation]) -> PlanE
         target: target.hex::<HASH_BYTES>(),
         associations: associations_hash(planned),
     }
+}
+
+/// The HubSpot record of a decision, where it has one.
+fn record_of(decision: &Decision) -> String {
+    decision.hubspot_id.as_ref().map(HubspotId::to_string).unwrap_or_default()
 }
 
 /// What a plan says of associations that wait since earlier runs.
@@ -58,7 +63,7 @@ fn fingerprint(decision: &Decision) -> (&'static str, String) {
         Action::Create => "create",
         Action::Restore => "restore",
         Action::Adopt => {
-            hasher.text(decision.hubspot_id.as_ref().map_or("", HubspotId::as_str));
+            hasher.text(&record_of(decision));
             "adopt"
         }
         Action::Update => "update",
@@ -156,7 +161,7 @@ impl PlanEntries {
     pub async fn of(&self, ids: &[SalesforceId]) -> Result<Vec<PlanEntry>, StageError> {
         let found = self.directory.find(&self.name, ids).await.map_err(StageError::at(StageName::Match))?;
         let texts = found.into_values().flatten();
-        Ok(texts.filter_map(|text| serde_json::from_str(text.as_str()).ok()).collect())
+        Ok(texts.filter_map(|text| serde_json::from_str(&text.text()).ok()).collect())
     }
 }
 

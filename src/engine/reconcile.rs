@@ -207,7 +207,7 @@ impl Strangers {
     /// What a person should know of them.
     pub fn note(&self, cx: &StageContext) -> Option<String> {
         let property = &cx.pipeline.target.match_property;
-        let ids: Vec<&str> = self.sample.iter().map(HubspotId::as_str).collect();
+        let ids: Vec<String> = self.sample.iter().map(HubspotId::to_string).collect();
         let (records, carry) = if self.records == 1 { ("record", "carries") } else { ("records", "carry") };
         let more = self.records.saturating_sub(ids.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -198,10 +198,9 @@ impl PairObjects {
 
 /// How a state of an earlier version names a pair: by one hash of all.
 pub fn hash_of_pair(connection: &str, one: (&str, &HubspotId), other: (&str, &HubspotId)) -> i64 {
-    let (first, second) =
-        if (one.0, one.1.as_str()) <= (other.0, other.1.as_str()) { (one, other) } else { (other, one) };
+    let (first, second) = if one <= other { (one, other) } else { (other, one) };
     let mut hasher = Hasher::default();
-    for text in [connection, first.0, first.1.as_str(), second.0, second.1.as_str()] {
+    for text in [connection, first.0, &first.1.text(), second.0, &second.1.text()] {
         hasher.text(text);
     }
     i64::from_be_bytes(hasher.finish())

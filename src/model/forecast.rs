@@ -169,8 +169,8 @@ impl RecordAddresses {
     pub fn of(&self, salesforce_id: &str, hubspot_id: Option<&HubspotId>) -> (Option<String>, Option<String>) {
         let with = |address: &String, id: &str| address.replace("{id}", id);
         // An id comes from an answer: anything but digits would lead elsewhere.
-        let hubspot = hubspot_id.filter(|id| id.as_str().bytes().all(|byte| byte.is_ascii_digit()));
-        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, address)| with(address, id.as_str()));
+        let hubspot = hubspot_id.filter(|id| id.text().bytes().all(|byte| byte.is_ascii_digit()));
+        let hubspot = hubspot.zip(self.hubspot.as_ref()).map(|(id, address)| with(address, &id.text()));
         (self.salesforce.as_ref().map(|address| with(address, salesforce_id)), hubspot)
     }
 }

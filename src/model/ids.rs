@@ -1,14 +1,16 @@
 //! Names of things: Salesforce and HubSpot record ids, pipelines, runs.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
+use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
 
+use super::digits::Digits;
 use super::hash::{Hasher, IdState};
 
 /// A Salesforce record id in its 18-character form, compared exactly.
@@ -83,15 +85,24 @@ impl SalesforceId {
         Self(id)
     }
 
+    /// The check letters of fifteen letters and digits: each tells which of five are upper case.
     fn checksum(first: &[u8]) -> [u8; 3] {
         const LETTERS: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
-        let mut letters = [0; 3];
-        for (letter, block) in letters.iter_mut().zip(first.chunks(5)) {
-            let bits = block.iter().rev().fold(0, |bits, byte| bits << 1 | usize::from(byte.is_ascii_uppercase()));
-            *letter = LETTERS[bits & 31];
-        }
-        letters
+        let mut words = [0; 16];
+        words[..15].copy_from_slice(first);
+        let (words, _) = words.as_chunks::<8>();
+        let [low, high] = [words[0], words[1]].map(|word| uppercase(u64::from_le_bytes(word)));
+        let bits = low | high << 8;
+        [0, 5, 10].map(|from| LETTERS[bits >> from & 31])
     }
+}
+
+/// Which of eight letters and digits are upper case: a bit for each, the first one in the lowest.
+fn uppercase(word: u64) -> usize {
+    // Of letters and digits, these alone have the one bit and not the other.
+    let is_upper = (word >> 6) & !(word >> 5) & (u64::MAX / 255);
+    // Each bit is brought to a place of its own in the highest byte.
+    (is_upper.wrapping_mul(0x0102_0408_1020_4080) >> 56) as usize
 }
 
 /// The digits of ids in the order of their characters.
@@ -169,54 +180,174 @@ impl schemars::JsonSchema for SalesforceId {
     }
 }
 
-/// A HubSpot record id: digits, longer than 32 bit, kept as text.
-// As short as HubSpot writes them, none has memory of its own: they are copied at every step.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(transparent)]
-pub struct HubspotId(#[schemars(with = "String")] SmolStr);
+/// A HubSpot record id: digits, longer than 32 bit, as text for whoever reads it. Sorted as texts are.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct HubspotId(Id);
+
+/// What an id is kept as: they are copied, compared and asked for their number at every step.
+#[derive(Clone, PartialEq, Eq)]
+enum Id {
+    /// The number that it writes, which is below [`NUMBERS_END`].
+    Number(u64),
+    /// As it was written: no number, or not as HubSpot writes them.
+    Other(Arc<str>),
+}
+
+/// Eighteen digits always fit into a number of the state.
+const NUMBERS_END: u64 = 10_u64.pow(DIGITS_MAX as u32);
+
+/// The most digits of an id that is kept as a number.
+const DIGITS_MAX: usize = 18;
+
+/// An id as text.
+pub struct IdText<'a>(Text<'a>);
+
+enum Text<'a> {
+    Kept(&'a str),
+    Written(Digits),
+}
 
 impl HubspotId {
     /// Takes the id as HubSpot wrote it.
-    pub fn new(id: impl Into<SmolStr>) -> Self {
-        Self(id.into())
+    pub fn new(id: impl AsRef<str>) -> Self {
+        let id = id.as_ref();
+        Self(Self::of_digits(id.as_bytes()).map_or_else(|| Id::Other(id.into()), |Self(id)| id))
     }
 
     /// The id that is a number.
-    pub fn of_number(mut number: u64) -> Self {
-        // As many digits as the largest number has.
-        let (mut digits, mut first) = ([b'0'; 20], 20);
-        while number > 0 || first == 20 {
-            first -= 1;
-            digits[first] += (number % 10) as u8;
-            number /= 10;
-        }
-        Self(SmolStr::new(std::str::from_utf8(&digits[first..]).unwrap_or_default()))
+    pub fn of_number(number: u64) -> Self {
+        Self(if number < NUMBERS_END { Id::Number(number) } else { Id::Other(number.to_string().into()) })
+    }
+
+    /// The id that these digits are; none where they are too many, or anything else than the digits of a number as it is written.
+    pub fn of_digits(digits: &[u8]) -> Option<Self> {
+        // A zero in front makes another text of the same number.
+        let is_plain = matches!(digits.len(), 1..=DIGITS_MAX) && (digits[0] != b'0' || digits.len() == 1);
+        is_plain.then(|| decimal(digits)).flatten().map(|number| Self(Id::Number(number)))
     }
 
     /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    pub fn text(&self) -> IdText<'_> {
+        IdText(match &self.0 {
+            Id::Other(text) => Text::Kept(text),
+            Id::Number(number) => Text::Written(Digits::of(*number)),
+        })
+    }
+
+    /// The text of an id that is no number, or is not written as HubSpot writes them.
+    pub fn other(&self) -> Option<&str> {
+        match &self.0 {
+            Id::Other(text) => Some(text),
+            Id::Number(_) => None,
+        }
     }
 
     /// The number that the id is; a text that is no number as HubSpot writes them has a negative one, by its hash.
     pub fn number(&self) -> i64 {
-        let text = self.as_str();
-        // A zero in front makes another text of the same number. Eighteen digits always fit.
-        if matches!(text.len(), 1..=18)
-            && (text == "0" || !text.starts_with('0'))
-            && let Some(number) = decimal(text.as_bytes())
-        {
-            return number;
+        match &self.0 {
+            Id::Number(number) => number.cast_signed(),
+            Id::Other(text) => {
+                let mut hasher = Hasher::default();
+                hasher.text(text);
+                // Negative, so that it meets no number of a real id.
+                i64::from_be_bytes(hasher.finish()) | i64::MIN
+            }
         }
-        let mut hasher = Hasher::default();
-        hasher.text(text);
-        // Negative, so that it meets no number of a real id.
-        i64::from_be_bytes(hasher.finish()) | i64::MIN
     }
 }
 
-/// The number that up to eighteen digits are. Eight at a time: each record's id is asked for its number a dozen times.
-fn decimal(digits: &[u8]) -> Option<i64> {
+impl Hash for Id {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        match self {
+            // Twice, as ids follow one another closely.
+            Self::Number(number) => [*number, 0].into_iter().for_each(|word| state.write_u64(word)),
+            Self::Other(text) => text.hash(state),
+        }
+    }
+}
+
+impl Ord for HubspotId {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (&self.0, &other.0) {
+            // Mostly they have as many digits.
+            (Id::Number(one), Id::Number(other)) if one.checked_ilog10() == other.checked_ilog10() => one.cmp(other),
+            _ => (*self.text()).cmp(&*other.text()),
+        }
+    }
+}
+
+impl PartialOrd for HubspotId {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl IdText<'_> {
+    /// The digits of an id that is a number.
+    pub fn digits(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Text::Kept(_) => None,
+            Text::Written(digits) => Some(digits),
+        }
+    }
+}
+
+impl Deref for IdText<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match &self.0 {
+            Text::Kept(text) => text,
+            Text::Written(digits) => digits.as_str(),
+        }
+    }
+}
+
+impl AsRef<str> for IdText<'_> {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl fmt::Debug for HubspotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "HubspotId({:?})", &*self.text())
+    }
+}
+
+impl fmt::Display for HubspotId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
+    }
+}
+
+impl Serialize for HubspotId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for HubspotId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+impl schemars::JsonSchema for HubspotId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "HubspotId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "A HubSpot record id: digits, longer than 32 bit, as text.",
+            "type": "string",
+        })
+    }
+}
+
+/// The number that up to eighteen digits are, eight at a time.
+fn decimal(digits: &[u8]) -> Option<u64> {
     let mut all = [b'0'; 24];
     all.get_mut(24 - digits.len()..)?.copy_from_slice(digits);
     let (eights, _) = all.as_chunks::<8>();
@@ -226,7 +357,7 @@ fn decimal(digits: &[u8]) -> Option<i64> {
 }
 
 /// The number that eight digits are, the first of them in the lowest byte.
-fn eight_digits(word: u64) -> Option<i64> {
+fn eight_digits(word: u64) -> Option<u64> {
     const ONES: u64 = u64::MAX / 255;
     let values = word ^ (ONES * u64::from(b'0'));
     // Each is at most nine: none reaches sixteen, also with six more.
@@ -235,13 +366,7 @@ fn eight_digits(word: u64) -> Option<i64> {
     }
     let pairs = (values * 10 + (values >> 8)) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs * 100 + (pairs >> 16)) & 0x0000_ffff_0000_ffff;
-    i64::try_from((fours * 10_000 + (fours >> 32)) & 0xffff_ffff).ok()
-}
-
-impl fmt::Display for HubspotId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+    Some((fours * 10_000 + (fours >> 32)) & 0xffff_ffff)
 }
 
 /// A table by ids of records.
@@ -402,9 +527,9 @@ mod tests {
             [("0", 0), ("51", 51), ("31234567890", 31_234_567_890), ("999999999999999999", 999_999_999_999_999_999)]
         {
             assert_eq!(HubspotId::new(text).number(), number);
-            assert_eq!(HubspotId::of_number(number.unsigned_abs()).as_str(), text);
+            assert_eq!(HubspotId::of_number(number.unsigned_abs()).text().as_ref(), text);
         }
-        assert_eq!(HubspotId::of_number(u64::MAX).as_str(), u64::MAX.to_string());
+        assert_eq!(HubspotId::of_number(u64::MAX).to_string(), u64::MAX.to_string());
         for digits in 1..=18 {
             let text: String = "918273645546372819".chars().take(digits).collect();
             assert_eq!(Ok(HubspotId::new(text.as_str()).number()), text.parse());
@@ -419,5 +544,38 @@ mod tests {
         let odd = ["", "007", "00", "-5", "+5", " 5", "5.0", "1000000000000000000", "row", "planned:a01", "\u{661}"];
         let numbers: std::collections::HashSet<i64> = odd.iter().map(|text| HubspotId::new(*text).number()).collect();
         assert!(numbers.len() == odd.len() && numbers.iter().all(|number| *number < 0));
+    }
+
+    #[test]
+    fn hubspot_ids_are_kept_as_they_are_written_and_sorted_as_texts() {
+        let texts = [
+            "",
+            "0",
+            "00",
+            "007",
+            "1",
+            "10",
+            "100000000000000000",
+            "1000000000000000000",
+            "18446744073709551615",
+            "2",
+            "31234567890",
+            "31234567891",
+            "7",
+            "99",
+            "999999999999999999",
+            "none",
+            "planned:a01",
+        ];
+        let ids = texts.map(HubspotId::new);
+        for (id, text) in ids.iter().zip(texts) {
+            assert_eq!((id.to_string(), id.text().as_ref()), (text.to_owned(), text));
+            assert_eq!(serde_json::to_value(id).unwrap(), text);
+            assert_eq!(serde_json::from_value::<HubspotId>(text.into()).unwrap(), *id);
+            assert_eq!(id.other().is_some(), id.number() < 0);
+            for (other, beside) in ids.iter().zip(texts) {
+                assert_eq!((id.cmp(other), id == other), (text.cmp(beside), text == beside), "{text} {beside}");
+            }
+        }
     }
 }

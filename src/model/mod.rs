@@ -6,6 +6,7 @@ pub mod budget;
 pub mod catalog_change;
 pub mod change;
 pub mod daily_calls;
+pub mod digits;
 pub mod failure;
 pub mod forecast;
 pub mod hash;

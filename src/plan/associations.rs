@@ -43,6 +43,8 @@ impl DueLookup {
 pub struct PairView {
     /// The two, whichever is named first.
     pub key: PairKey,
+    /// The first was made a moment ago.
+    pub is_new: bool,
     /// The types that stand; none where the records are not associated.
     pub types: Option<Vec<AssociationType>>,
     /// Whether Syncline made the association itself.
@@ -196,25 +198,6 @@ pub fn plan(due: &[DueLookup], views: &PairViews, to_object: &Arc<str>) -> Assoc
     plan
 }
 
-/// The pairs of which it matters what others ask for: all but those that lookups of `due` ask for and that stand, with the labels that they ask
-/// for and none of ours besides. Nothing is made or removed of those, whatever others ask for.
-pub fn which_depend_on_others(due: &[DueLookup], views: &PairViews) -> Vec<PairKey> {
-    let asking = Asking::of(due, views);
-    let depends = |(view, asked): (&PairView, &Option<Vec<&LabelId>>)| match (asked, &view.types) {
-        (Some(asked), Some(types)) => {
-            let is_unasked = |label: &LabelId| has(types, label) && !asked.contains(&label);
-            !asked.iter().all(|label| has(types, label)) || view.owned_labels.iter().any(is_unasked)
-        }
-        _ => true,
-    };
-    let all = views.iter().map(|(_, view)| view).zip(&asking.by_place);
-    let mut keys: Vec<PairKey> = all.filter(|each| depends(*each)).map(|(view, _)| view.key).collect();
-    // The two records of one object are seen from both sides.
-    keys.sort_unstable();
-    keys.dedup();
-    keys
-}
-
 /// Whether two records are associated, under a label where one is asked for.
 pub fn stands(view: Option<&PairView>, label: Option<&LabelId>) -> bool {
     let types = view.and_then(|view| view.types.as_ref());
@@ -223,7 +206,7 @@ pub fn stands(view: Option<&PairView>, label: Option<&LabelId>) -> bool {
 }
 
 /// What the lookups at hand ask for.
-struct Asking<'a> {
+pub struct Asking<'a> {
     /// For each lookup, the place of the pair that it asks for.
     places: Vec<Option<usize>>,
     /// For each pair that is asked for, the labels.
@@ -233,7 +216,8 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn of(due: &'a [DueLookup], views: &PairViews) -> Self {
+    /// Of lookups; `views` tells of every pair of theirs.
+    pub fn of(due: &'a [DueLookup], views: &PairViews) -> Self {
         let mut by_place: Vec<Option<Vec<&LabelId>>> = vec![None; views.0.len()];
         let mut places = views.places();
         let place = |lookup: &DueLookup| lookup.wanted.as_ref().and_then(|(_, to)| places(&lookup.from, to));
@@ -250,6 +234,36 @@ impl<'a> Asking<'a> {
             asked.map(|((_, view), _)| view.key).collect()
         };
         Self { places, by_place, turned }
+    }
+
+    /// The pairs of which it matters what is ours: all but those of new records between which no label is asked for. Nothing was there
+    /// to be ours, and whoever has put a label there since keeps it, as making the plain association leaves labels alone.
+    pub fn may_be_ours(&self, views: &PairViews) -> Vec<PairKey> {
+        self.pairs(views, |view, asked| !view.is_new || asked.is_none_or(|labels| !labels.is_empty()))
+    }
+
+    /// The pairs of which it matters what others ask for: of [`Self::may_be_ours`], all but those that are asked for and stand, with the
+    /// labels that are asked for and none of ours besides. Nothing is made or removed of those, whatever others ask for.
+    pub fn depend_on_others(&self, views: &PairViews) -> Vec<PairKey> {
+        self.pairs(views, |view, asked| match (asked, &view.types) {
+            (Some(asked), Some(types)) => {
+                let is_unasked = |label: &LabelId| has(types, label) && !asked.contains(&label);
+                !asked.iter().all(|label| has(types, label)) || view.owned_labels.iter().any(is_unasked)
+            }
+            (Some(asked), None) => !view.is_new || !asked.is_empty(),
+            (None, _) => true,
+        })
+    }
+
+    /// Those of the pairs of which it holds, by what stands and the labels that are asked for; each once, in order.
+    fn pairs(&self, views: &PairViews, holds: impl Fn(&PairView, Option<&Vec<&LabelId>>) -> bool) -> Vec<PairKey> {
+        let all = views.iter().map(|(_, view)| view).zip(&self.by_place);
+        let those = all.filter(|(view, asked)| holds(view, asked.as_ref()));
+        let mut keys: Vec<PairKey> = those.map(|(view, _)| view.key).collect();
+        // The two records of one object are seen from both sides.
+        keys.sort_unstable();
+        keys.dedup();
+        keys
     }
 
     /// All labels that lookups ask for between two records, from this side.
@@ -376,6 +390,7 @@ mod tests {
             let types: Vec<AssociationType> = types.iter().map(|id| kind(*id)).collect();
             let view = PairView {
                 key,
+                is_new: false,
                 types: Some(types).filter(|types| !types.is_empty()),
                 owned: ours.contains(&0),
                 owned_labels: ours.iter().filter(|id| **id != 0).map(|id| label(*id)).collect(),
@@ -529,7 +544,7 @@ mod tests {
                     };
                     let planned = |world: &World| plan(&world.due, &world.known(), &"2-1".into());
                     let alone = world();
-                    let depend = which_depend_on_others(&alone.due, &alone.known());
+                    let depend = Asking::of(&alone.due, &alone.known()).depend_on_others(&alone.known());
                     for (to, labels) in [("10", vec![]), ("10", vec![90]), ("10", vec![90, 91]), ("20", vec![92])] {
                         if !depend.contains(&alone.views[&pair("1", to)].key) {
                             assert_eq!(planned(&world().requested("1", to, &labels)), planned(&alone));
@@ -540,6 +555,21 @@ mod tests {
             }
         }
         assert!(independent > 300, "{independent}");
+    }
+
+    #[test]
+    fn of_new_records_it_matters_what_others_have_made_where_a_label_is_asked_for() {
+        for (label, matters) in [(0, 0), (90, 1)] {
+            let world = World::new().stands("1", "10", &[], &[]).lookup("1", None, Some(("10", label)));
+            let of = |views: &PairViews| {
+                let asking = Asking::of(&world.due, views);
+                [asking.may_be_ours(views).len(), asking.depend_on_others(views).len()]
+            };
+            let mut views = world.known();
+            assert_eq!(of(&views), [1, 1]);
+            views.iter_mut().for_each(|(_, view)| view.is_new = true);
+            assert_eq!(of(&views), [matters; 2]);
+        }
     }
 
     #[test]

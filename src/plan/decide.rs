@@ -425,7 +425,7 @@ impl Decision {
 
     /// Whether it is about a row of a junction object, which has no HubSpot record.
     pub fn is_row(&self) -> bool {
-        self.hubspot_id.as_ref().is_some_and(|record| record.as_str() == NO_RECORD)
+        self.hubspot_id.as_ref().is_some_and(|record| record.other() == Some(NO_RECORD))
     }
 
     /// Whether the action sends properties.

@@ -1,6 +1,7 @@
 //! What the engine needs of the system that records go to. [`TargetReader`] cannot write; only the write half of the
 //! stages ever holds a [`TargetWriter`].
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -244,10 +245,10 @@ pub struct WriteBatch<'a> {
 }
 
 /// One record of a batch.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct WriteInput<'a> {
     /// Value of the key property.
-    pub key: &'a str,
+    pub key: Cow<'a, str>,
     /// Properties to set, the key property among them.
     pub properties: Option<&'a Properties>,
     /// Further ones.

@@ -59,8 +59,13 @@ pub fn asked(database: &Database, pipeline: &PipelineName, ids: &[SalesforceId])
         })?;
         Ok(found)
     };
-    // Two ways along two tables cost less than a step into the other one for each row.
-    let (carried_out, due) = (read(CARRIED_OUT_OF)?, read(DUE_OF)?);
+    // Two ways along two tables cost less than a step into the other one for each row; and one is enough where work is left of all that the
+    // records can have, as when all is looked at again.
+    let due = read(DUE_OF)?;
+    let keys = "SELECT count(*) FROM association_keys WHERE pipeline = ?1";
+    let keys: i64 = database.prepare_cached(keys)?.query_row([pipeline], |row| row.get(0))?;
+    let all = usize::try_from(keys).ok().map(|keys| keys * records.len());
+    let carried_out = if all == Some(due.len()) { Vec::new() } else { read(CARRIED_OUT_OF)? };
     let together = together::near(database, pipeline, lookups_of(*first).start, lookups_of(*last).end - 1)?;
     let mut asks = Vec::with_capacity(carried_out.len().max(due.len()));
     let mut carried_out = carried_out.into_iter().peekable();
@@ -110,10 +115,11 @@ fn together_with_others(
     Ok(AssociationState { salesforce_id, key, recheck: settled.is_some(), wanted: Some(asked), settled })
 }
 
-/// What [`state`] reads. The first column tells, in bits, whether work is left, whether what is asked for was carried out, and whether it is in
-/// doubt: each column that is read has its cost.
+/// What [`state`] reads. The first column tells, in bits, whether work is left, whether what is asked for was carried out, whether it is in
+/// doubt, and whether there is a label or another near end: each column that is read has its cost.
 const COLUMNS: &str =
-    "(d.lookup IS NOT NULL) + 2 * (d.wanted IS a.target AND d.wanted_label IS a.label) + 4 * coalesce(d.recheck, 0),
+    "(d.lookup IS NOT NULL) + 2 * (d.wanted IS a.target AND d.wanted_label IS a.label) + 4 * coalesce(d.recheck, 0)
+        + 8 * (a.label IS NOT NULL OR a.from_id IS NOT NULL),
     d.wanted, d.wanted_label, a.target, a.label, a.relation, a.from_id, a.to_id";
 
 /// Lookups of which something was carried out, from `?1` to `?2`.
@@ -255,19 +261,21 @@ fn state(
     (lookup, salesforce_id, own): (i64, SalesforceId, Option<&HubspotId>),
     row: &Row<'_>,
 ) -> rusqlite::Result<AssociationState> {
-    let asked = |target: usize, label: usize| -> rusqlite::Result<Option<Asked>> {
+    let asked = |target: usize, label: Option<usize>| -> rusqlite::Result<Option<Asked>> {
         let Some(target) = row.get(target)? else { return Ok(None) };
-        Ok(Some(named(database, (target, row.get(label)?))?))
+        let label = label.map(|label| row.get(label)).transpose()?.flatten();
+        Ok(Some(named(database, (target, label))?))
     };
     let known: i64 = row.get(1)?;
-    let [is_due, is_carried_out, recheck] = [1, 2, 4].map(|bit| known & bit > 0);
-    let carried_out = asked(4, 5)?;
-    let wanted = if is_due && !is_carried_out { asked(2, 3)? } else { carried_out.clone() };
+    let [is_due, is_carried_out, recheck, has_more] = [1, 2, 4, 8].map(|bit| known & bit > 0);
+    let carried_out = asked(4, Some(5).filter(|_| has_more))?;
+    let wanted = if is_due && !is_carried_out { asked(2, Some(3))? } else { carried_out.clone() };
     let settled = match carried_out {
         None => None,
         Some(asked) => {
             let to_object = database.relation(row.get(6)?)?.to_object;
-            let from = match (row.get::<_, Option<i64>>(7)?, own) {
+            let elsewhere: Option<i64> = if has_more { row.get(7)? } else { None };
+            let from = match (elsewhere, own) {
                 (Some(from), _) => Some(database.hubspot_id(from)?),
                 (None, Some(own)) => Some(own.clone()),
                 (None, None) => row.get::<_, Option<i64>>(9)?.map(|record| database.hubspot_id(record)).transpose()?,

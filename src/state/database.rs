@@ -333,7 +333,7 @@ impl Database {
         let number = id.number();
         if number < 0 && !self.known.borrow().other_ids.by_number.contains_key(&number) {
             self.prepare_cached("INSERT OR IGNORE INTO other_ids (number, id) VALUES (?1, ?2)")?
-                .execute(params![number, id.as_str()])?;
+                .execute(params![number, &*id.text()])?;
             self.known.borrow_mut().other_ids.put(number, id.clone());
         }
         Ok(number)

@@ -43,7 +43,7 @@ pub fn add(connection: &Connection, name: &str, entries: &[(SalesforceId, Hubspo
         "INSERT INTO directories (name, salesforce_id, hubspot_id) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
     for (id, record) in entries {
-        statement.execute(params![name, id.as_str(), record.as_str()])?;
+        statement.execute(params![name, id.as_str(), &*record.text()])?;
     }
     Ok(())
 }
@@ -53,7 +53,7 @@ pub fn forget(connection: &Connection, name: &str, entries: &[(SalesforceId, Hub
     let mut statement = connection
         .prepare_cached("DELETE FROM directories WHERE name = ?1 AND salesforce_id = ?2 AND hubspot_id = ?3")?;
     for (id, record) in entries {
-        statement.execute(params![name, id.as_str(), record.as_str()])?;
+        statement.execute(params![name, id.as_str(), &*record.text()])?;
     }
     Ok(())
 }

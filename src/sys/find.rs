@@ -46,8 +46,11 @@ fn is_escaped(byte: u8) -> bool {
 /// The place that the first words tell; else where the rest begins.
 #[inline]
 fn near(bytes: &[u8], marks: impl Fn(u64) -> u64) -> Result<Option<usize>, usize> {
-    let words = bytes.as_chunks::<8>().0;
-    let words = &words[..words.len().min(WORDS)];
+    // Mostly there are as many: then their number is none that is to be found out.
+    let words = match bytes.first_chunk::<{ 8 * WORDS }>() {
+        Some(words) => words.as_chunks::<8>().0,
+        None => bytes.as_chunks::<8>().0,
+    };
     for (place, word) in words.iter().enumerate() {
         let marks = marks(u64::from_le_bytes(*word));
         if marks != 0 {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
@@ -29,21 +29,28 @@ const BASE64_MIN: usize = 12;
 /// A line of a key has 64 letters; shorter ones are its end.
 const LINE_MIN: usize = 16;
 
-static KNOWN: RwLock<Known> = RwLock::new(Known { lasting: BTreeSet::new(), sessions: VecDeque::new(), matcher: None });
+static KNOWN: RwLock<Known> =
+    RwLock::new(Known { lasting: BTreeSet::new(), sessions: VecDeque::new(), matcher: OnceLock::new() });
 
 struct Known {
     lasting: BTreeSet<String>,
     sessions: VecDeque<String>,
-    matcher: Option<AhoCorasick>,
+    /// Built when it is first needed: several secrets come one after another.
+    matcher: OnceLock<Option<AhoCorasick>>,
 }
 
 impl Known {
-    fn renew(&mut self) {
-        let all = self.lasting.iter().chain(&self.sessions);
-        let forms: BTreeSet<String> = all.flat_map(|secret| forms(secret)).collect();
-        // A set of texts so large that it cannot be built is none that definitions of their size can hold.
-        // The longest first, so that of a secret within another nothing is left over.
-        self.matcher = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(forms).ok();
+    /// Looks for the secrets; none where there are none.
+    fn matcher(&self) -> Option<&AhoCorasick> {
+        let build = || {
+            let all = self.lasting.iter().chain(&self.sessions);
+            let forms: BTreeSet<String> = all.flat_map(|secret| forms(secret)).collect();
+            // A set of texts so large that it cannot be built is none that definitions of their size can hold.
+            // The longest first, so that of a secret within another nothing is left over.
+            let builder = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok();
+            if forms.is_empty() { None } else { builder() }
+        };
+        self.matcher.get_or_init(build).as_ref()
     }
 }
 
@@ -55,7 +62,7 @@ pub fn remember(secret: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     // The search is built anew only for one that is new, as every file of a project is read for secrets.
     if known.lasting.insert(secret.trim().to_owned()) {
-        known.renew();
+        known.matcher.take();
     }
 }
 
@@ -71,7 +78,7 @@ pub fn remember_session(secret: &str) {
         if known.sessions.len() > SESSIONS_MAX {
             known.sessions.pop_front();
         }
-        known.renew();
+        known.matcher.take();
     }
 }
 
@@ -84,7 +91,7 @@ fn is_told_apart(secret: &str) -> bool {
 /// A text without the known secrets, in any form that they are likely to take. Linear in the text's length.
 pub fn masked(text: &str) -> Cow<'_, str> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
-    let Some(matcher) = known.matcher.as_ref() else { return Cow::Borrowed(text) };
+    let Some(matcher) = known.matcher() else { return Cow::Borrowed(text) };
     let mut shown = String::new();
     let mut done = 0;
     for found in matcher.find_iter(text) {

@@ -288,6 +288,9 @@ async fn what_stands_as_it_was_carried_out_is_not_due_any_more() {
 
         state.recheck_associations(&one).await.unwrap();
         assert_eq!(state.due_count(&one).await.unwrap(), 22);
+        // Of the first, work is left of all that it has; of both, it is not.
+        assert_eq!(asks(&*other, &one, &[id(3)]).await, all[2..4]);
+        assert_eq!(asks(&*other, &one, &[id(3), id(4)]).await, all[2..5]);
         // One that asks for something else by now, and one that asks for nothing.
         let wanted = vec![(id(5), account.clone(), Some(asked(53))), (id(6), account.clone(), None)];
         state.commit(Commit { wanted, waiting: vec![(id(7), account.clone())], ..commit(4) }).await.unwrap();
@@ -1033,7 +1036,7 @@ async fn what_led_to_and_from_a_record_that_came_back_as_another_is_looked_at() 
             |number: u32| known.iter().find(|association| association.salesforce_id == id(number)).unwrap().recheck;
         assert_eq!((recheck(1), recheck(2), recheck(3)), (true, false, true));
         let association = known.iter().find(|association| association.salesforce_id == id(3)).unwrap();
-        assert_eq!(association.settled.as_ref().unwrap().from.as_str(), "93", "it led from the record before");
+        assert_eq!(association.settled.as_ref().unwrap().from.to_string(), "93", "it led from the record before");
     })
     .await;
 }

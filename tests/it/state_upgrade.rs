@@ -46,7 +46,7 @@ fn insert_identity(state: &Connection, pipeline: i64, identity: &Identity, prope
     let row = params![
         pipeline,
         identity.salesforce_id.as_str(),
-        identity.hubspot_id.as_str(),
+        identity.hubspot_id.to_string(),
         identity.hash.0,
         identity.mapping.0,
         membership.as_str().unwrap(),

@@ -56,7 +56,7 @@ pub(super) async fn read(
             api.backoff(in_vain, None).await?;
         }
         // Paging is per record: each is asked for from its own place.
-        let inputs = open.iter().map(|(id, after)| PageOf { id: id.as_str(), after: after.as_deref() });
+        let inputs = open.iter().map(|(id, after)| PageOf { id, after: after.as_deref() });
         let body = HashMap::from([("inputs", inputs.collect::<Vec<PageOf<'_>>>())]);
         let call = Call::post("read associations", path(from_object, to_object, "/batch/read"), &body).association();
         let answer = match api.fetch::<AssociationsBatch>(calls, &call).await {
@@ -145,7 +145,7 @@ pub(super) async fn remove(
         let rest = if labelled { "/batch/labels/archive" } else { "/batch/archive" };
         let of_pair = |index: &usize| {
             let pair = &pairs[*index];
-            json!({ "from": { "id": pair.from.as_str() }, "to": [{ "id": pair.to.as_str() }] })
+            json!({ "from": { "id": pair.from }, "to": [{ "id": pair.to }] })
         };
         let body = match labelled {
             true => Some(bodies::of_pairs(chosen.iter().map(|index| (&pairs[*index], pairs[*index].types.as_slice())))),
@@ -181,7 +181,7 @@ pub(super) async fn remove(
 /// A record whose associations are read from a page on.
 #[derive(Serialize)]
 struct PageOf<'a> {
-    id: &'a str,
+    id: &'a HubspotId,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<&'a str>,
 }
@@ -235,23 +235,25 @@ fn numbers(text: &str) -> impl Iterator<Item = &str> {
 /// says nothing new, and a call may have as many errors as associations.
 #[derive(Default)]
 struct Named<'a> {
-    from: HashMap<&'a str, Vec<usize>>,
-    to: HashMap<&'a str, Vec<usize>>,
+    from: HashMap<&'a HubspotId, Vec<usize>>,
+    to: HashMap<&'a HubspotId, Vec<usize>>,
 }
 
 impl<'a> Named<'a> {
     fn enter(&mut self, index: usize, pair: &'a PairTypes) {
-        self.from.entry(pair.from.as_str()).or_default().push(index);
-        self.to.entry(pair.to.as_str()).or_default().push(index);
+        self.from.entry(&pair.from).or_default().push(index);
+        self.to.entry(&pair.to).or_default().push(index);
     }
 
     fn take(&mut self, id: &str, only_from: bool) -> [Vec<usize>; 2] {
-        let take = |all: &mut HashMap<&str, Vec<usize>>| all.get_mut(id).map(std::mem::take).unwrap_or_default();
+        let id = HubspotId::new(id);
+        let take = |all: &mut HashMap<&HubspotId, Vec<usize>>| all.get_mut(&id).map(std::mem::take).unwrap_or_default();
         [take(&mut self.from), if only_from { Vec::new() } else { take(&mut self.to) }]
     }
 
     fn knows(&self, id: &str, only_from: bool) -> bool {
-        self.from.contains_key(id) || (!only_from && self.to.contains_key(id))
+        let id = HubspotId::new(id);
+        self.from.contains_key(&id) || (!only_from && self.to.contains_key(&id))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::outcomes::Trace;
 use crate::model::association::AssociationType;
+use crate::model::ids::HubspotId;
 use crate::model::record::Properties;
 use crate::ports::target::{PairTypes, RECORD_ID, WriteBatch, WriteInput, WriteMode};
 use crate::sys::find;
@@ -31,15 +32,14 @@ pub(super) fn of_records(batch: &WriteBatch<'_>, traces: impl Iterator<Item = Tr
         body.extend_from_slice(if place > 0 { b",{" } else { b"{" });
         if by_key {
             body.extend_from_slice(br#""id":"#);
-            text(&mut body, input.key);
+            text(&mut body, &input.key);
             body.push(b',');
         }
         body.extend_from_slice(&id_property);
         body.extend_from_slice(br#""properties":{"#);
         properties(&mut body, &mut names, input);
         body.extend_from_slice(br#"},"objectWriteTraceId":""#);
-        // Writing into a vector cannot fail.
-        let _ = write!(body, "{trace}");
+        trace.append_to(&mut body);
         body.extend_from_slice(br#""}"#);
     }
     body.extend_from_slice(b"]}");
@@ -57,9 +57,9 @@ pub(super) fn of_pairs<'a>(pairs: impl ExactSizeIterator<Item = (&'a PairTypes, 
     body.extend_from_slice(br#"{"inputs":["#);
     for (place, (pair, types)) in pairs.enumerate() {
         body.extend_from_slice(if place > 0 { br#",{"from":{"id":"# } else { br#"{"from":{"id":"# });
-        text(&mut body, pair.from.as_str());
+        id(&mut body, &pair.from);
         body.extend_from_slice(br#"},"to":{"id":"#);
-        text(&mut body, pair.to.as_str());
+        id(&mut body, &pair.to);
         body.push(b'}');
         if known != types {
             (known, of_known) = (types, of_types(types));
@@ -155,7 +155,15 @@ fn text(body: &mut Vec<u8>, value: &str) {
     body.push(b'"');
 }
 
-/// The same without quotes around it.
+fn id(body: &mut Vec<u8>, id: &HubspotId) {
+    let id = id.text();
+    match id.digits() {
+        Some(digits) => [b"\"".as_slice(), digits, b"\""].iter().for_each(|part| body.extend_from_slice(part)),
+        None => text(body, &id),
+    }
+}
+
+/// A text without quotes around it.
 fn escaped(body: &mut Vec<u8>, value: &str) {
     let (bytes, mut at) = (value.as_bytes(), 0);
     loop {
@@ -218,9 +226,9 @@ mod tests {
     fn generally(batch: &WriteBatch<'_>, traces: impl Iterator<Item = Trace>) -> String {
         let by_key = batch.mode != WriteMode::Create;
         let inputs = batch.inputs.iter().zip(traces).map(|(input, trace)| Input {
-            id: by_key.then_some(input.key),
+            id: by_key.then_some(&*input.key),
             id_property: Some(batch.key_property).filter(|property| by_key && *property != RECORD_ID),
-            properties: *input,
+            properties: input.clone(),
             object_write_trace_id: trace.to_string(),
         });
         serde_json::to_string(&Inputs { inputs: inputs.collect() }).unwrap()
@@ -255,7 +263,7 @@ mod tests {
             let records: Vec<[Properties; 2]> =
                 (0..below(4)).map(|_| [set(&names), set(if rng.share() < 0.5 { &names } else { &others })]).collect();
             let inputs = records.iter().map(|[properties, create_only]| WriteInput {
-                key: values[below(values.len())],
+                key: values[below(values.len())].into(),
                 properties: Some(properties).filter(|_| rng.share() < 0.9),
                 // A property that is set twice is no case: the definition has each once.
                 create_only: Some(create_only).filter(|other| Arc::ptr_eq(other.names(), &others)),

@@ -153,8 +153,8 @@ impl<'a> AssociationsOf<'a> {
             return false;
         }
         let from = self.from;
-        let places = LazyCell::new(|| from.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect());
-        let places: &LazyCell<HashMap<&str, usize>, _> = &places;
+        let places = LazyCell::new(|| from.iter().enumerate().map(|(at, id)| (id, at)).collect());
+        let places: &LazyCell<HashMap<&HubspotId, usize>, _> = &places;
         let mut news = false;
         let mut pages: Vec<(usize, Associations)> = Vec::with_capacity(answer.results.len());
         for result in answer.results {
@@ -162,7 +162,7 @@ impl<'a> AssociationsOf<'a> {
             // Mostly records are named in the order in which they were asked for.
             let next = pages.last().map_or(0, |(place, _)| place + 1);
             let place = Some(next).filter(|next| from.get(*next) == Some(id));
-            let place = place.or_else(|| places.get(id.as_str()).copied());
+            let place = place.or_else(|| places.get(id).copied());
             if let Some(place) = place.filter(|place| !self.known[*place].whole) {
                 pages.push((place, result));
             }
@@ -181,7 +181,9 @@ impl<'a> AssociationsOf<'a> {
             known.associations.reserve_exact(page.to.len());
             for association in page.to {
                 let Some(to) = association.to_object_id else { continue };
-                let types = association.association_types.into_iter().filter_map(association_type).collect();
+                // Not collected: that would keep the memory of what was read, and cut it to size.
+                let mut types = Vec::with_capacity(association.association_types.len());
+                types.extend(association.association_types.into_iter().filter_map(association_type));
                 known.associations.push(PairTypes { from: self.from[place].clone(), to, types });
             }
             known.named = true;
@@ -191,7 +193,7 @@ impl<'a> AssociationsOf<'a> {
         }
         for error in answer.errors.iter().filter(|error| is_not_found(error)) {
             let names = ["fromObjectId", "ids", "id"].into_iter().flat_map(|key| context_texts(error, key));
-            for place in names.filter_map(|id| places.get(id.as_str()).copied()) {
+            for place in names.filter_map(|id| places.get(&HubspotId::new(id)).copied()) {
                 news |= !self.known[place].whole;
                 self.known[place].whole = true;
             }

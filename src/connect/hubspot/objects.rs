@@ -147,7 +147,7 @@ pub(super) async fn search(
 
 /// Archives records.
 pub(super) async fn archive(api: &Api, calls: &AtomicU64, object: &str, ids: &[HubspotId]) -> Result<(), Fault> {
-    let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id.as_str() })).collect();
+    let inputs: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     // May be sent twice: archiving what is archived changes nothing.
     let call = Call::post("archive records", path(object, "/batch/archive"), &json!({ "inputs": inputs }));
     match api.done(calls, &call).await? {

@@ -9,13 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::errors::{context_texts, is_not_found, reason};
 use super::wire::{Batch, ErrorBody, TRACE_PREFIX, Written};
+use crate::model::digits::Digits;
 use crate::ports::target::{RECORD_ID, WriteBatch, WriteMode, WriteOutcome};
 
 /// Numbers the trace ids of this process.
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// The number of this process: asking for it is a call of the system, and each record's trace id names it.
-static PROCESS: LazyLock<u32> = LazyLock::new(std::process::id);
+/// What trace ids of this process begin with.
+static PREFIX: LazyLock<String> = LazyLock::new(|| format!("{TRACE_PREFIX}{}-", std::process::id()));
 
 /// The trace ids of a batch's inputs: one after another.
 #[derive(Debug, Clone, Copy)]
@@ -41,18 +43,22 @@ impl Traces {
 
     /// The input that a text names.
     fn input(self, text: &str) -> Option<usize> {
-        let (process, number) = text.strip_prefix(TRACE_PREFIX)?.split_once('-')?;
-        if process.parse() != Ok(*PROCESS) {
-            return None;
-        }
-        let index = number.parse::<u64>().ok()?.checked_sub(self.first)?;
+        let index = text.strip_prefix(&**PREFIX)?.parse::<u64>().ok()?.checked_sub(self.first)?;
         usize::try_from(index).ok().filter(|index| *index < self.count)
+    }
+}
+
+impl Trace {
+    /// Adds it to JSON.
+    pub(super) fn append_to(self, json: &mut Vec<u8>) {
+        json.extend_from_slice(PREFIX.as_bytes());
+        json.extend_from_slice(&Digits::of(self.0));
     }
 }
 
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{TRACE_PREFIX}{}-{}", *PROCESS, self.0)
+        write!(f, "{}{}", *PREFIX, self.0)
     }
 }
 
@@ -65,7 +71,7 @@ type ByKey<'a> = HashMap<&'a str, usize>;
 /// - A result belongs to the input whose trace id it echoes, else to the one whose key it holds. Results may come in
 ///   any order, twice, or not at all; an error entry may name several inputs.
 pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Written>) -> Vec<WriteOutcome> {
-    let by_key = LazyCell::new(|| batch.inputs.iter().enumerate().map(|(index, input)| (input.key, index)).collect());
+    let by_key = LazyCell::new(|| batch.inputs.iter().enumerate().map(|(index, input)| (&*input.key, index)).collect());
     let by_key: &LazyCell<ByKey<'_>, _> = &by_key;
     let mut outcomes = vec![WriteOutcome::Unknown; batch.inputs.len()];
     if answer.status.as_deref().is_some_and(|status| status != "COMPLETE") {
@@ -84,7 +90,7 @@ pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Wri
     for object in answer.results {
         let traced = object.object_write_trace_id.as_deref().and_then(|trace| traces.input(trace));
         let keyed = || match batch.key_property {
-            RECORD_ID => by_key.get(object.id.as_ref()?.as_str()).copied(),
+            RECORD_ID => by_key.get(&*object.id.as_ref()?.text()).copied(),
             property => by_key.get(&*object.value(property)?).copied(),
         };
         if let (Some(index), Some(id)) = (traced.or_else(keyed), object.id.clone()) {
@@ -125,7 +131,8 @@ mod tests {
     use crate::ports::target::WriteInput;
 
     fn batch<'a>(keys: &[&'a str]) -> WriteBatch<'a> {
-        let input = |key: &&'a str| WriteInput { key, properties: None, create_only: None, skips_blanks: false };
+        let input =
+            |key: &&'a str| WriteInput { key: (*key).into(), properties: None, create_only: None, skips_blanks: false };
         let inputs = keys.iter().map(input).collect();
         WriteBatch { object: "2-1", key_property: "sf", mode: WriteMode::Upsert, inputs }
     }

@@ -89,7 +89,7 @@ fn associations(body: &[u8]) -> Option<Batch<Associations>> {
         let (mut from, mut to, mut paging) = (None, None, None);
         skim.object(|skim, name| match name {
             b"from" => enter(&mut from, reference(skim)),
-            b"to" => enter(&mut to, skim.list(associated)),
+            b"to" => enter(&mut to, skim.list_of(FEW, associated)),
             b"paging" if skim.is_object() => enter(&mut paging, following(skim).map(Some)),
             b"paging" => enter(&mut paging, skim.null().map(|()| None)),
             _ => skim.pass(),
@@ -117,7 +117,7 @@ fn associated(skim: &mut Skim<'_>) -> Option<AssociatedTo> {
     let (mut id, mut types) = (None, None);
     skim.object(|skim, name| match name {
         b"toObjectId" => enter(&mut id, skim.id()),
-        b"associationTypes" => enter(&mut types, skim.list(wire_type)),
+        b"associationTypes" => enter(&mut types, skim.list_of(FEW, wire_type)),
         _ => skim.pass(),
     })?;
     Some(AssociatedTo { to_object_id: id, association_types: types? })
@@ -143,6 +143,9 @@ fn reference(skim: &mut Skim<'_>) -> Option<HubspotId> {
     })?;
     id
 }
+
+/// Associations of a record, and types of an association: mostly there is one.
+const FEW: usize = 1;
 
 /// Bytes of a result, about: for the memory that is set aside, which is then less than that of the answer.
 const RESULT_BYTES: usize = 256;

@@ -9,9 +9,6 @@ use crate::sys::find;
 /// Levels of what is passed over, at most.
 const DEPTH_MAX: u32 = 60;
 
-/// Digits of an id, at most.
-const ID_DIGITS_MAX: usize = 19;
-
 /// A place in a JSON text.
 pub(super) struct Skim<'a> {
     text: &'a [u8],
@@ -109,10 +106,8 @@ impl<'a> Skim<'a> {
     /// An id, as text or as a number.
     pub(super) fn id(&mut self) -> Option<HubspotId> {
         let id = if self.peek()? == b'"' { self.plain()? } else { self.word() };
-        let is_number = id.iter().all(u8::is_ascii_digit) && (1..=ID_DIGITS_MAX).contains(&id.len());
         // Whatever it looks like otherwise, the general way takes.
-        let id = std::str::from_utf8(id).ok().filter(|id| is_number && (*id == "0" || !id.starts_with('0')))?;
-        Some(HubspotId::new(id))
+        HubspotId::of_digits(id)
     }
 
     /// True or false.
@@ -187,15 +182,16 @@ impl<'a> Skim<'a> {
 
     fn pass_text(&mut self) -> Option<()> {
         self.at += 1;
+        let mut from = self.at;
         loop {
-            let rest = self.text.get(self.at..)?;
-            let end = find::first_of(rest, b'"', b'\\')?;
-            if rest[end] == b'"' {
-                self.at += end + 1;
+            let end = from + find::first(self.text.get(from..)?, b'"')?;
+            from = end + 1;
+            // A quote ends the text, unless it is escaped: then it follows an odd number of backslashes.
+            let backslashes = || self.text[self.at..end].iter().rev().take_while(|byte| **byte == b'\\').count();
+            if self.text[end - 1] != b'\\' || backslashes() % 2 == 0 {
+                self.at = from;
                 return Some(());
             }
-            // What follows a backslash ends nothing.
-            self.at += end + 2;
         }
     }
 }

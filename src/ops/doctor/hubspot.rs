@@ -107,7 +107,7 @@ async fn rights(
         Ok(_) | Err(Fault::Reject(_)) => checks.ok(CheckName::Read, format!("records of `{object}` can be read")),
         Err(fault) => return checks.fault(CheckName::Read, &fault),
     }
-    let input = WriteInput { key: NOBODY, properties: None, create_only: None, skips_blanks: false };
+    let input = WriteInput { key: NOBODY.into(), properties: None, create_only: None, skips_blanks: false };
     let batch = WriteBatch { object: &id, key_property: property, mode: WriteMode::Update, inputs: vec![input] };
     let synced_words = if synced { "written" } else { "associated with" };
     match target.write(&batch).await {

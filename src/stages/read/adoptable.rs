@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, SalesforceId};
 use crate::pipeline::adoption::Adoption;
 use crate::plan::adoption::{Turn, hash};
 use crate::ports::state::StateError;
@@ -29,9 +29,9 @@ pub async fn find(
     adoption: &Adoption,
     asked: &[(SalesforceId, &str)],
     turn: &Turn,
-) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
+) -> Result<ById<SalesforceId, Adoptable>, StageError> {
     if asked.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(ById::default());
     }
     cx.adopters.prepared.get_or_try_init(|| prepare(cx, adoption)).await?;
     let candidates = match adoption.unique {
@@ -39,13 +39,13 @@ pub async fn find(
         false => by_listing(cx, adoption, asked).await?,
     };
     if candidates.is_empty() {
-        return Ok(HashMap::new());
+        return Ok(ById::default());
     }
     let owners = owners(cx, &candidates).await?;
     // Only now: what can be read is read before, so that the order costs as little waiting as possible.
     turn.comes().await;
     let mut taken = taken(cx, &candidates).await?;
-    let (mut found, mut more) = (HashMap::new(), Vec::new());
+    let (mut found, mut more) = (ById::default(), Vec::new());
     for (id, value) in asked {
         let Some(candidates) = candidates.get(*value) else { continue };
         let is_anothers =
@@ -102,7 +102,7 @@ async fn taken(cx: &StageContext, candidates: &ByValue) -> Result<HashMap<Hubspo
     let takers = cx.directory.find(&takers_name(cx), &asked).await.map_err(StageError::at(StageName::Match))?;
     let taken = takers
         .into_iter()
-        .filter_map(|(key, takers)| Some(((*keys.get(&key)?).clone(), takers.first()?.as_str().parse().ok()?)));
+        .filter_map(|(key, takers)| Some(((*keys.get(&key)?).clone(), takers.first()?.text().parse().ok()?)));
     Ok(taken.collect())
 }
 
@@ -116,7 +116,7 @@ fn takers_name(cx: &StageContext) -> String {
 }
 
 fn taker_key(record: &HubspotId) -> SalesforceId {
-    SalesforceId::of_number(hash(record.as_str()))
+    SalesforceId::of_number(hash(&record.text()))
 }
 
 /// What HubSpot holds under a value.
@@ -180,7 +180,7 @@ async fn by_listing(
     for (value, key) in keys {
         let Some(listed) = listed.get(&key) else { continue };
         for id in listed {
-            enter(&mut found, value, records.get(id.as_str()).cloned().unwrap_or(Lookup::Unknown));
+            enter(&mut found, value, records.get(&*id.text()).cloned().unwrap_or(Lookup::Unknown));
         }
         if let Some(candidates) = found.get_mut(value) {
             candidates.records.sort_by(|one, other| by_number(&one.id, &other.id));
@@ -193,7 +193,8 @@ async fn by_listing(
 
 /// HubSpot's ids are numbers, so a longer one is a later one.
 fn by_number(one: &HubspotId, other: &HubspotId) -> std::cmp::Ordering {
-    (one.as_str().len(), one.as_str()).cmp(&(other.as_str().len(), other.as_str()))
+    let [one, other] = [one, other].map(HubspotId::text);
+    (one.len(), &*one).cmp(&(other.len(), &*other))
 }
 
 /// Reads what HubSpot holds now of records that could be taken over.

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, PairKey, PairObjects, PairRequest, SettledPair,
 };
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, SalesforceId};
 use crate::pipeline::compiled::Association;
-use crate::plan::associations::{DueLookup, Pair, PairView, PairViews, which_depend_on_others};
+use crate::plan::associations::{Asking, DueLookup, Pair, PairView, PairViews};
 use crate::ports::state::{KeptAssociation, LookupRef, StateError};
 use crate::ports::target::PairTypes;
 use crate::stages::read::planned_pairs;
@@ -29,7 +29,7 @@ pub struct Resolved {
     /// The other ends of rows of a junction object that wait.
     pub waiting_with: Vec<LookupRef>,
     /// What the first end of a row asks for, and the record that this leads to; none where the row asks for nothing.
-    pub first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
+    pub first_ends: ById<SalesforceId, Option<(Asked, HubspotId)>>,
     /// Rows that ask for nothing and of which nothing was carried out.
     pub idle: Vec<SalesforceId>,
 }
@@ -273,14 +273,18 @@ pub async fn views(
         all.extend(now.into_iter().chain(before).map(|pair| {
             let key = objects.key(&pair.0, &pair.1);
             let types = readings.types(object, &pair);
+            let is_new = readings.is_new(&pair.0);
             let (owned_labels, requested_labels) = (Vec::new(), Vec::new());
-            (pair, PairView { key, types, owned: false, owned_labels, requested: false, requested_labels })
+            (pair, PairView { key, is_new, types, owned: false, owned_labels, requested: false, requested_labels })
         }));
     }
     let mut views = PairViews::from(all);
-    let mut keys: Vec<PairKey> = views.iter().map(|(_, view)| view.key).collect();
-    keys.sort_unstable();
-    keys.dedup();
+    let asking = Asking::of(due, &views);
+    let mut keys = asking.may_be_ours(&views);
+    if keys.is_empty() && !cx.dry {
+        // Mostly so of records that have just been made.
+        return Ok(views);
+    }
     let mut owned = cx.state.owned_types(&keys).await.map_err(at::<StateError>)?;
     owned.sort_by_key(|owned| owned.pair);
     for (pair, view) in views.iter_mut() {
@@ -295,7 +299,7 @@ pub async fn views(
     }
     // A dry run is told of all: what it has planned is not in the state.
     if !cx.dry {
-        keys = which_depend_on_others(due, &views);
+        keys = asking.depend_on_others(&views);
     }
     let mut requests = match keys.is_empty() {
         true => Vec::new(),
@@ -304,7 +308,7 @@ pub async fn views(
     if cx.dry {
         requests = planned_pairs::still_asked(cx, requests).await?;
     } else if requests.is_empty() {
-        // Mostly so: the records have just been made, or stand as they should.
+        // Mostly so: they stand as they should.
         return Ok(views);
     }
     let at_hand: HashSet<(SalesforceId, &AssociationKey)> =

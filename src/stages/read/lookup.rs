@@ -1,11 +1,10 @@
 //! Reads the HubSpot records of some Salesforce ids by the match property. Effect: none. HubSpot's search is never asked:
 //! its index lags behind.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::model::failure::Reason;
-use crate::model::ids::SalesforceId;
+use crate::model::ids::{ById, SalesforceId};
 use crate::ports::target::{BATCH_RECORDS_MAX, Lookup, TargetRecord};
 use crate::stages::{StageContext, StageError, StageName};
 
@@ -15,7 +14,7 @@ pub async fn by_match(
     ids: &[SalesforceId],
     properties: &[Arc<str>],
     stage: StageName,
-) -> Result<HashMap<SalesforceId, Lookup<TargetRecord>>, StageError> {
+) -> Result<ById<SalesforceId, Lookup<TargetRecord>>, StageError> {
     by_property(cx, &cx.pipeline.target.match_property, ids, properties, stage).await
 }
 
@@ -26,7 +25,7 @@ pub async fn by_property(
     ids: &[SalesforceId],
     properties: &[Arc<str>],
     stage: StageName,
-) -> Result<HashMap<SalesforceId, Lookup<TargetRecord>>, StageError> {
+) -> Result<ById<SalesforceId, Lookup<TargetRecord>>, StageError> {
     debug_assert!(ids.len() <= BATCH_RECORDS_MAX, "one call has room for so many");
     let keys: Vec<String> = ids.iter().map(ToString::to_string).collect();
     let read = cx.target.read_by_key(&cx.pipeline.target.object_type_id, property, &keys, properties).await;

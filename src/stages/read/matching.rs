@@ -48,7 +48,10 @@ async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<ById<Salesforc
     // What a pipeline cannot have is not asked for: each question costs a part of every batch.
     if !cx.pipeline.associations.is_empty() {
         for (id, key, asked) in cx.state.asked(name, ids).await.map_err(StageError::at(Match::NAME))? {
-            known.entry(id).or_default().asks.push((key, asked));
+            let asks = &mut known.entry(id).or_default().asks;
+            // Mostly there is one.
+            asks.reserve_exact(1);
+            asks.push((key, asked));
         }
     }
     if cx.has_unconfirmed {

@@ -109,7 +109,7 @@ pub async fn still_asked(cx: &StageContext, requests: Vec<PairRequest>) -> Resul
         moved.extend(keys.map(|(id, key)| (pipeline.clone(), id, key)));
     }
     let is_moved = |request: &PairRequest| {
-        let key = HubspotId::new(request.key.0.to_string());
+        let key = HubspotId::new(&request.key.0);
         moved.contains(&(request.pipeline.clone(), request.salesforce_id, key))
     };
     Ok(requests.into_iter().filter(|request| !is_moved(request)).collect())
@@ -179,7 +179,7 @@ fn text(from: &HubspotId, to: &HubspotId, label: &str) -> String {
 
 /// The pair of a note, and its label.
 fn parts(note: &HubspotId) -> Option<(Pair, &str)> {
-    let mut parts = note.as_str().splitn(3, ' ');
+    let mut parts = note.other()?.splitn(3, ' ');
     let pair = (HubspotId::new(parts.next()?), HubspotId::new(parts.next()?));
     Some((pair, parts.next()?))
 }

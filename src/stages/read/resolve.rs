@@ -63,8 +63,8 @@ impl Resolve {
         cx: &StageContext,
         batch: &[Unresolved],
         found: &ById<SalesforceId, LookupBy>,
-    ) -> Result<HashMap<SalesforceId, Adoptable>, StageError> {
-        let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(HashMap::new()) };
+    ) -> Result<ById<SalesforceId, Adoptable>, StageError> {
+        let Some(adoption) = cx.pipeline.adoption.as_ref().filter(|_| !cx.vacant) else { return Ok(ById::default()) };
         // Only a record that is proved to be absent may take another over: else it could have two.
         let is_absent = |id: &SalesforceId| matches!(found.get(id), Some((Lookup::Absent, _)));
         let absent = batch.iter().filter(|unresolved| is_absent(&unresolved.candidate.record.id));
@@ -82,7 +82,7 @@ fn not_adopted(unresolved: Unresolved, reason: Reason) -> Decision {
 /// Why a record is rejected that could take over several.
 fn several(cx: &StageContext, records: &[HubspotId]) -> Reason {
     let property = cx.pipeline.adoption.as_ref().map(|adoption| adoption.property.to_string());
-    let names: Vec<&str> = records.iter().map(HubspotId::as_str).collect();
+    let names: Vec<String> = records.iter().map(HubspotId::to_string).collect();
     let by = property.as_deref().unwrap_or_default();
     Reason {
         code: SEVERAL_TO_ADOPT.to_owned(),

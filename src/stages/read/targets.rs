@@ -82,7 +82,7 @@ pub fn planned_id(id: SalesforceId) -> HubspotId {
 
 /// Whether an id stands for a record that a run would make.
 pub fn is_planned(id: &HubspotId) -> bool {
-    id.as_str().starts_with("planned:")
+    id.other().is_some_and(|id| id.starts_with("planned:"))
 }
 
 /// The directory in which a dry run notes the records that a pipeline would create.
@@ -344,7 +344,7 @@ async fn holders(
         let read = read.map_err(StageError::at(StageName::Associate))?;
         let read: HashMap<String, Lookup<_>> = records.into_iter().zip(read).collect();
         for (id, record) in part {
-            let holds = match read.get(record.as_str()) {
+            let holds = match read.get(&*record.text()) {
                 Some(Lookup::Found(held)) => {
                     held.id == *record && salesforce_id(held.properties.get(&**property)) == Some(*id)
                 }

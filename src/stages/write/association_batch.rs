@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::model::association::{Asked, AssociationKey, AssociationState, PairKey};
 use crate::model::failure::{Failure, Reason};
-use crate::model::ids::{HubspotId, SalesforceId};
+use crate::model::ids::{ById, HubspotId, SalesforceId};
 use crate::model::report::Tally;
 use crate::plan::associations::{AssociationPlan, DueLookup, Pair, PairChange, PairViews, plan, stands};
 use crate::ports::fault::Fault;
@@ -38,7 +38,7 @@ pub(super) struct AssociationBatch<'a> {
     delta: Tally,
     readings: Readings,
     /// Of rows of a junction object: what their first ends ask for, and where that leads.
-    first_ends: HashMap<SalesforceId, Option<(Asked, HubspotId)>>,
+    first_ends: ById<SalesforceId, Option<(Asked, HubspotId)>>,
     /// Lookups whose other record is not there, where it is counted what people have removed.
     counts_lost: Option<Absent>,
     /// Something was removed.
@@ -59,7 +59,7 @@ impl<'a> AssociationBatch<'a> {
             commit: checkpoint.commit(cx),
             delta: Tally::default(),
             readings: Readings::default(),
-            first_ends: HashMap::new(),
+            first_ends: ById::default(),
             counts_lost: None,
             removed: false,
             tried: Vec::new(),
@@ -419,7 +419,8 @@ impl<'a> AssociationBatch<'a> {
             return;
         }
         let names = |record: &HubspotId| {
-            reason.message.split(|letter: char| !letter.is_ascii_digit()).any(|number| number == record.as_str())
+            let record = record.text();
+            reason.message.split(|letter: char| !letter.is_ascii_digit()).any(|number| number == &*record)
         };
         let [from, to] = self.kinds_at_ends(object, pair);
         match (names(&pair.from), names(&pair.to)) {
@@ -595,7 +596,7 @@ fn no_answer() -> Reason {
 }
 
 fn ambiguous(key: &AssociationKey, target: SalesforceId, records: &[HubspotId]) -> Reason {
-    let names: Vec<&str> = records.iter().take(5).map(HubspotId::as_str).collect();
+    let names: Vec<String> = records.iter().take(5).map(HubspotId::to_string).collect();
     Reason {
         code: "SL5112".to_owned(),
         remote_code: None,

@@ -185,8 +185,8 @@ fn input(decision: &Decision) -> WriteInput<'_> {
     let creating = matches!(decision.action, Action::Create | Action::Restore);
     WriteInput {
         key: match (&decision.action, &decision.hubspot_id) {
-            (Action::Adopt, Some(record)) => record.as_str(),
-            _ => decision.candidate.record.id.as_str(),
+            (Action::Adopt, Some(record)) => record.to_string().into(),
+            _ => decision.candidate.record.id.as_str().into(),
         },
         properties: desired.map(|desired| &desired.properties),
         create_only: desired.filter(|_| creating).map(|desired| &desired.create_only),

@@ -29,7 +29,7 @@ pub async fn doubt_moved(
         let read = cx.target.read_by_key(&target.object_type_id, RECORD_ID, &keys, properties).await;
         let read = read.map_err(StageError::at(StageName::Associate))?;
         let found: BTreeMap<String, Lookup<_>> = keys.into_iter().zip(read).collect();
-        moved.extend(part.iter().filter_map(|(id, record)| match found.get(record.as_str()) {
+        moved.extend(part.iter().filter_map(|(id, record)| match found.get(&*record.text()) {
             // A merged record answers to its old id with the one that is left.
             Some(Lookup::Found(held)) if held.id == *record => None,
             // What HubSpot does not say is asked for by the next run, which a record that stands costs one read.

@@ -134,7 +134,7 @@ fn identities(database: &Database, after: i64) -> rusqlite::Result<Page> {
         rows.push(vec![
             pipeline,
             id,
-            text(database.hubspot_id(row.get(1)?)?.as_str()),
+            text(database.hubspot_id(row.get(1)?)?.to_string()),
             Cell::Bytes(row.get(2)?),
             Cell::Bytes(standing.mapping.to_vec()),
             text(rows::name_of(&standing.membership)),
@@ -231,9 +231,9 @@ fn lookup_row(database: &Database, lookup: i64, found: &Lookup) -> rusqlite::Res
         None => row.extend([Cell::Blank, Cell::Blank, Cell::Blank, Cell::Blank]),
         Some((_, carried_out)) => {
             let relation = database.relation(carried_out.relation)?;
-            row.push(text(database.hubspot_id(carried_out.from)?.as_str()));
+            row.push(text(database.hubspot_id(carried_out.from)?.to_string()));
             row.push(text(&*relation.to_object));
-            row.push(text(database.hubspot_id(carried_out.to)?.as_str()));
+            row.push(text(database.hubspot_id(carried_out.to)?.to_string()));
             row.push(Cell::Number(relation.objects));
         }
     }
@@ -268,7 +268,7 @@ fn replaced(database: &Database) -> rusqlite::Result<Page> {
     let mut rows = Vec::new();
     while let Some(row) = found.next()? {
         let (_, target) = database.id_of(row.get(0)?)?;
-        rows.push(vec![text(target.as_str()), text(database.hubspot_id(row.get(1)?)?.as_str())]);
+        rows.push(vec![text(target.as_str()), text(database.hubspot_id(row.get(1)?)?.to_string())]);
     }
     Ok(Page { rows, next: None })
 }
@@ -288,7 +288,7 @@ fn owned(database: &Database, after: Option<&str>) -> rusqlite::Result<Page> {
         let (label, from) = match label {
             // The plain association, which looks alike from both sides.
             0 => (String::new(), String::new()),
-            label => (database.label(label)?.to_string(), database.hubspot_id(from)?.as_str().to_owned()),
+            label => (database.label(label)?.to_string(), database.hubspot_id(from)?.to_string()),
         };
         let objects = database.relation(relation)?.objects;
         rows.push(vec![Cell::Number(newer), Cell::Number(older), Cell::Number(objects), text(label), text(from)]);

@@ -207,8 +207,9 @@ pub async fn write_owned(tx: &mut Tx<'_>, owned: &[OwnedType], disowned: &[Owned
         let objects: Vec<i64> = pairs().map(|pair| pair.objects).collect();
         let labels =
             types.iter().map(|owned| owned.label.as_ref().map_or_else(String::new, |(_, label)| label.to_string()));
-        let from = types.iter().map(|owned| owned.label.as_ref().map_or("", |(from, _)| from.as_str()));
-        let (labels, from): (Vec<String>, Vec<&str>) = (labels.collect(), from.collect());
+        let from =
+            types.iter().map(|owned| owned.label.as_ref().map_or_else(String::new, |(from, _)| from.to_string()));
+        let (labels, from): (Vec<String>, Vec<String>) = (labels.collect(), from.collect());
         let write = sql(text).bind(tx.state).bind(newer).bind(older).bind(objects).bind(labels).bind(from);
         tx.run(write).await?;
     }

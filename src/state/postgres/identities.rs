@@ -62,7 +62,7 @@ pub async fn of_records(
     pipeline: &PipelineName,
     records: &[HubspotId],
 ) -> Result<Vec<(HubspotId, SalesforceId)>, Fault> {
-    let records: Vec<&str> = records.iter().map(HubspotId::as_str).collect();
+    let records: Vec<String> = records.iter().map(HubspotId::to_string).collect();
     let read = sql("SELECT i.hubspot_id, i.id
          FROM syncline.pipelines p, unnest($3::text[]) AS asked (hubspot_id), syncline.identities i
          WHERE p.state_id = $1 AND p.name = $2 AND i.state_id = $1 AND i.hubspot_id = asked.hubspot_id
@@ -147,20 +147,20 @@ async fn write_round(
 ) -> Result<(), Fault> {
     let before = enter(tx, pipeline, round, usual).await?;
     let mut changes: Changes = BTreeMap::new();
-    let (mut appeared, mut replaced): (Vec<&str>, Vec<(&str, &str, &str)>) = (Vec::new(), Vec::new());
+    let (mut appeared, mut replaced): (Vec<&str>, Vec<(&str, &str, String)>) = (Vec::new(), Vec::new());
     for (id, identity) in round {
         let old = before.get(id);
         if let Some(old) = old {
             *changes.entry((old.membership.clone(), old.mapping.clone())).or_default() -= 1;
         }
         *changes.entry((rows::name_of(&identity.membership), identity.mapping.0.to_vec())).or_default() += 1;
-        let same = old.filter(|old| old.hubspot_id == identity.hubspot_id.as_str());
+        let same = old.filter(|old| old.hubspot_id == *identity.hubspot_id.text());
         if same.is_some_and(|old| old.membership != "archived") || identity.membership == Membership::Archived {
             continue;
         }
         appeared.push(id.as_str());
-        if let Some(old) = old.filter(|old| old.hubspot_id != identity.hubspot_id.as_str()) {
-            replaced.push((id.as_str(), &old.hubspot_id, identity.hubspot_id.as_str()));
+        if let Some(old) = old.filter(|old| old.hubspot_id != *identity.hubspot_id.text()) {
+            replaced.push((id.as_str(), old.hubspot_id.as_str(), identity.hubspot_id.to_string()));
         }
     }
     count(tx, pipeline, changes).await?;
@@ -184,7 +184,7 @@ async fn enter(
 ) -> Result<HashMap<SalesforceId, Before>, Fault> {
     let all = || identities.values();
     let ids: Vec<&str> = identities.keys().map(SalesforceId::as_str).collect();
-    let records: Vec<&str> = all().map(|identity| identity.hubspot_id.as_str()).collect();
+    let records: Vec<String> = all().map(|identity| identity.hubspot_id.to_string()).collect();
     let hashes: Vec<&[u8]> = all().map(|identity| &identity.hash.0[..]).collect();
     let mappings: Vec<&[u8]> = all().map(|identity| &identity.mapping.0[..]).collect();
     let memberships: Vec<String> = all().map(|identity| rows::name_of(&identity.membership)).collect();

@@ -94,9 +94,9 @@ async fn lead(tx: &mut Tx<'_>, pipeline: i32, leading: &[Leading<'_>], in_doubt:
     let each = || leading.iter().map(|(_, _, _, settled)| settled);
     let targets: Vec<&str> = each().map(|settled| settled.asked.target.as_str()).collect();
     let labels: Vec<Option<String>> = each().map(|settled| label(settled.asked.label.as_ref())).collect();
-    let from: Vec<&str> = each().map(|settled| settled.from.as_str()).collect();
+    let from: Vec<String> = each().map(|settled| settled.from.to_string()).collect();
     let objects_at_the_end: Vec<&str> = each().map(|settled| &*settled.to_object).collect();
-    let to: Vec<&str> = each().map(|settled| settled.to.as_str()).collect();
+    let to: Vec<String> = each().map(|settled| settled.to.to_string()).collect();
     let pairs = || leading.iter().map(|(_, _, pair, _)| pair);
     let newer: Vec<i64> = pairs().map(|pair| pair.newer).collect();
     let older: Vec<i64> = pairs().map(|pair| pair.older).collect();
@@ -229,13 +229,13 @@ pub async fn wait_until(tx: &mut Tx<'_>, records: &[(i32, String)], until: i64) 
 
 /// Records came back to HubSpot as others: what led from the ones before is carried out again, and what led to them is looked at before the
 /// next lookups that are due are read. Each with its HubSpot record before and now.
-pub async fn replaced(tx: &mut Tx<'_>, pipeline: i32, records: &[(&str, &str, &str)]) -> Result<(), Fault> {
+pub async fn replaced(tx: &mut Tx<'_>, pipeline: i32, records: &[(&str, &str, String)]) -> Result<(), Fault> {
     if records.is_empty() {
         return Ok(());
     }
     let ids: Vec<&str> = records.iter().map(|(id, ..)| *id).collect();
     let before: Vec<&str> = records.iter().map(|(_, before, _)| *before).collect();
-    let now: Vec<&str> = records.iter().map(|(.., now)| *now).collect();
+    let now: Vec<&str> = records.iter().map(|(.., now)| now.as_str()).collect();
     let set = sql("UPDATE syncline.lookups l SET recheck = true, waiting_since = NULL, retry_at = NULL
          FROM unnest($3::text[], $4::text[]) AS come (id, now)
          WHERE l.state_id = $1 AND l.pipeline = $2 AND l.id = come.id AND l.from_id <> come.now");
@@ -269,7 +269,7 @@ pub async fn recheck_pairs(tx: &mut Tx<'_>, pipeline: i32, removed: &[(PairKey, 
     let newer: Vec<i64> = removed.iter().map(|(pair, _)| pair.newer).collect();
     let older: Vec<i64> = removed.iter().map(|(pair, _)| pair.older).collect();
     let objects: Vec<i64> = removed.iter().map(|(pair, _)| pair.objects).collect();
-    let from: Vec<&str> = removed.iter().map(|(_, from)| from.as_str()).collect();
+    let from: Vec<String> = removed.iter().map(|(_, from)| from.to_string()).collect();
     let set = sql("UPDATE syncline.lookups l SET recheck = true, retry_at = NULL
          FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::text[]) AS r (newer, older, objects, from_id)
          WHERE l.state_id = $1 AND l.newer = r.newer AND l.older = r.older AND l.objects = r.objects AND l.wanted = l.target

@@ -55,8 +55,8 @@ pub async fn filled(tx: &mut Tx<'_>, name: &str) -> Result<Option<Listing>, Faul
     listing.map(|listing| rows::json(&listing)).transpose()
 }
 
-fn parts(entries: &[(SalesforceId, HubspotId)]) -> (Vec<&str>, Vec<&str>) {
-    entries.iter().map(|(id, record)| (id.as_str(), record.as_str())).unzip()
+fn parts(entries: &[(SalesforceId, HubspotId)]) -> (Vec<&str>, Vec<String>) {
+    entries.iter().map(|(id, record)| (id.as_str(), record.to_string())).unzip()
 }
 
 /// Adds entries.
