@@ -187,7 +187,7 @@ impl Worker<'_> {
         if !self.is_full.get() || self.outside.cancel.is_cancelled() {
             return;
         }
-        for seat in self.longest_waiting(|portal| portal.left).await {
+        for seat in self.longest_waiting(true).await {
             self.takes_over.set(true);
             if self.turn_unless_busy(&seat).await || self.outside.cancel.is_cancelled() {
                 break;
@@ -440,7 +440,7 @@ impl Worker<'_> {
     /// Has portals told of whose time came so long ago, and that nobody has.
     async fn sweep(&self, since: Duration) {
         let Some(state) = self.first.borrow().clone() else { return };
-        let overdue = match state.overdue(since, usize::MAX).await {
+        let overdue = match state.overdue(since, usize::MAX, false).await {
             Ok(overdue) => overdue,
             Err(error) => {
                 let error = OpsError::State(error);
@@ -449,7 +449,7 @@ impl Worker<'_> {
             }
         };
         self.over("the database");
-        for Overdue { state, key, since, now, left: _ } in overdue {
+        for Overdue { state, key, since, now } in overdue {
             let seat = self.seats.borrow().get(&(state, key)).cloned();
             let Some(seat) = seat.filter(|seat| !seat.busy.get()) else { continue };
             // Of all workers that look at about the same time, one tells.
@@ -474,7 +474,7 @@ impl Worker<'_> {
             }
             None => {}
             Some(told) => {
-                for seat in self.longest_waiting(|_| true).await.into_iter().chain([told]) {
+                for seat in self.longest_waiting(false).await.into_iter().chain([told]) {
                     if self.turn_unless_busy(&seat).await {
                         break;
                     }
@@ -495,14 +495,13 @@ impl Worker<'_> {
         had
     }
 
-    /// The seats of portals that wait longest and of which this holds; none where that cannot be said at present.
-    async fn longest_waiting(&self, which: impl Fn(&Overdue) -> bool) -> Vec<Rc<Seat>> {
+    /// The seats of portals that wait longest, of all or of those that another worker left; none where that cannot be said at present.
+    async fn longest_waiting(&self, left: bool) -> Vec<Rc<Seat>> {
         let Some(state) = self.first.borrow().clone() else { return Vec::new() };
         // What is wrong with the database the turn itself will tell.
-        let overdue = state.overdue(Duration::ZERO, LONGEST_WAITING).await.unwrap_or_default();
+        let overdue = state.overdue(Duration::ZERO, LONGEST_WAITING, left).await.unwrap_or_default();
         let seats = self.seats.borrow();
-        let overdue = overdue.into_iter().filter(|portal| which(portal));
-        overdue.filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect()
+        overdue.into_iter().filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect()
     }
 
     /// A turn at a seat; false where there was none to be had.

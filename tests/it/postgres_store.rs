@@ -114,7 +114,8 @@ async fn a_portal_is_one_worker_s_whichever_state_it_is_for() {
     assert!((Duration::from_secs(50)..=Duration::from_secs(60)).contains(&due.after), "{due:?}");
     assert!(!gates[1].is_open());
     assert!(matches!(second.begin_turn(&wanted("second"), &gates[1]).await.unwrap(), Begun::NothingDue));
-    assert_eq!(second.overdue(Duration::ZERO, 9).await.unwrap().len(), 1, "that of the first state");
+    assert_eq!(second.overdue(Duration::ZERO, 9, false).await.unwrap().len(), 1, "that of the first state");
+    assert!(second.overdue(Duration::ZERO, 9, true).await.unwrap().is_empty(), "whoever had it gave it back");
     // Whoever has the portal is rid of those who had it before, their pipelines included.
     let third = at("one");
     let last = turn(&third, "third", &gates[2]).await;

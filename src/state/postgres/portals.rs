@@ -126,8 +126,6 @@ pub struct Overdue {
     pub since: Timestamp,
     /// What that clock says now.
     pub now: Timestamp,
-    /// A worker had it and did not give it back.
-    pub left: bool,
 }
 
 impl PgState {
@@ -178,8 +176,9 @@ impl PgState {
     }
 
     /// Portals of any state of the database that nobody has, and whose time came so long ago: so many at most, those that wait longest first.
-    pub async fn overdue(&self, since: Duration, most: usize) -> Result<Vec<Overdue>, StateError> {
-        self.read((since, most), |tx, (since, most)| overdue(tx, *since, *most).boxed()).await
+    /// With `left`, those alone that a worker had and did not give back.
+    pub async fn overdue(&self, since: Duration, most: usize, left: bool) -> Result<Vec<Overdue>, StateError> {
+        self.read((since, most, left), |tx, (since, most, left)| overdue(tx, *since, *most, *left).boxed()).await
     }
 }
 
@@ -319,19 +318,20 @@ async fn next_due(tx: &mut Tx<'_>, key: &str) -> Result<Option<Moment>, Fault> {
         .transpose()
 }
 
-async fn overdue(tx: &mut Tx<'_>, since: Duration, most: usize) -> Result<Vec<Overdue>, Fault> {
+async fn overdue(tx: &mut Tx<'_>, since: Duration, most: usize, left: bool) -> Result<Vec<Overdue>, Fault> {
     let find = sql("SELECT s.name, t.portal, (extract(epoch FROM min(t.due)) * 1000)::bigint,
-             (extract(epoch FROM now()) * 1000)::bigint, bool_or(p.key IS NOT NULL AND p.ended IS NULL)
+             (extract(epoch FROM now()) * 1000)::bigint
          FROM syncline.turns t
          JOIN syncline.states s ON s.id = t.state_id
          LEFT JOIN syncline.portals p ON p.key = t.portal
          WHERE t.due < clock_timestamp() - $1 * interval '1 second'
              AND (p.key IS NULL OR p.until < clock_timestamp())
+             AND (NOT $3 OR (p.key IS NOT NULL AND p.ended IS NULL))
          GROUP BY s.name, t.portal ORDER BY min(t.due) LIMIT $2");
-    let found = tx.rows(find.bind(since.as_secs_f64()).bind(rows::limit(most))).await?;
+    let found = tx.rows(find.bind(since.as_secs_f64()).bind(rows::limit(most)).bind(left)).await?;
     let of_row = |row| {
         let (since, now) = (rows::time(row, 2)?, rows::time(row, 3)?);
-        Ok(Overdue { state: get(row, 0)?, key: get(row, 1)?, since, now, left: get(row, 4)? })
+        Ok(Overdue { state: get(row, 0)?, key: get(row, 1)?, since, now })
     };
     found.iter().map(of_row).collect()
 }
