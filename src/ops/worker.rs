@@ -117,7 +117,7 @@ struct Worker<'a> {
     versions: RefCell<HashMap<String, String>>,
     /// Counts what seats are used for, so that it can be told which was not for longest.
     used: Cell<u64>,
-    /// All places are taken, see [`Worker::take_over`].
+    /// All places are taken, see [`Worker::rest_and_take_over`].
     is_full: Cell<bool>,
     /// A portal is served beside them.
     takes_over: Cell<bool>,
