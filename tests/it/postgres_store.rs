@@ -129,6 +129,23 @@ async fn a_portal_is_one_worker_s_whichever_state_it_is_for() {
 }
 
 #[tokio::test]
+async fn a_portal_that_was_left_is_found_whatever_waits_longer() {
+    let database = shared().database();
+    let at = |name: &str| state(&shared().address(&database, name));
+    let (first, second) = (at("one"), at("other"));
+    let gate = Gate::default();
+    let left = turn(&first, "first", &gate).await;
+    second.enroll(&Wanted { key: "waits".to_owned(), ..wanted("second") }).await.unwrap();
+    shared().sql(&database, "UPDATE syncline.turns SET due = now() - interval '1 hour' WHERE portal = 'waits'");
+    shared().sql(&database, "UPDATE syncline.portals SET until = now() - interval '1 second'");
+    for (only_left, key) in [(false, "waits"), (true, "portal")] {
+        let found = second.overdue(Duration::ZERO, 1, only_left).await.unwrap();
+        assert_eq!(found.iter().map(|portal| portal.key.as_str()).collect::<Vec<_>>(), [key]);
+    }
+    drop(left);
+}
+
+#[tokio::test]
 async fn states_of_one_database_know_nothing_of_each_other() {
     let database = shared().database();
     let (one, other) = (state(&shared().address(&database, "one")), state(&shared().address(&database, "other")));
