@@ -40,6 +40,8 @@ pub mod status;
 pub mod sync;
 pub mod test;
 #[cfg(feature = "postgres")]
+pub mod told;
+#[cfg(feature = "postgres")]
 pub mod turn;
 pub mod turns;
 pub mod validate;

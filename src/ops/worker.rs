@@ -15,10 +15,12 @@ use tokio::sync::mpsc;
 
 use super::cycles::{Event, Memory, Reporter};
 use super::sync::selected;
+use super::told::Told;
 pub use super::turn::Options;
 use super::turn::{Seat, Work};
 use super::turns::InProcess;
 use crate::model::ids::PipelineName;
+use crate::ports::state::StateError;
 use crate::ports::turns::{Turns, TurnsError, Wake, Woken};
 use crate::project::error::OpsError;
 use crate::project::fleet::{Fleet, Member};
@@ -30,6 +32,7 @@ use crate::state::postgres::process;
 use crate::state::postgres::store::PgState;
 use crate::state::postgres::turns::PgTurns;
 use crate::sys::gate::Gate;
+use crate::sys::rng::Rng;
 
 /// What a worker has to say.
 pub enum News<'a> {
@@ -69,10 +72,9 @@ pub async fn work(
         seats: RefCell::default(),
         versions: RefCell::default(),
         used: Cell::new(0),
-        is_full: Cell::new(false),
-        takes_over: Cell::new(false),
         first: RefCell::default(),
-        told: RefCell::default(),
+        rng: Rng::from_entropy(),
+        told: Told::default(),
     };
     if let Some(error) = worker.look().await?
         && worker.seats.borrow().is_empty()
@@ -117,14 +119,11 @@ struct Worker<'a> {
     versions: RefCell<HashMap<String, String>>,
     /// Counts what seats are used for, so that it can be told which was not for longest.
     used: Cell<u64>,
-    /// All places are taken, see [`Worker::rest_and_take_over`].
-    is_full: Cell<bool>,
-    /// A portal is served beside them.
-    takes_over: Cell<bool>,
     /// The first state, whose connections all others share.
     first: RefCell<Option<PgState>>,
+    rng: Rng,
     /// Trouble that was told of and goes on.
-    told: RefCell<HashSet<String>>,
+    told: Told,
 }
 
 /// Ends the key of a turn that a worker was told of which does not serve it.
@@ -137,8 +136,14 @@ const LONGEST_WAITING: usize = 20;
 /// costs its turn the reading of its files and a login.
 pub const OPEN_MAX: usize = 100;
 
-/// How often portals that were left are looked for while there is no room, in the time that a right lasts.
-const TAKEN_OVER_WITHIN: u32 = 6;
+/// How many portals that were left are served at a time, beside those for which there are places: what two workers had with four each.
+const TAKEN_OVER_MOST: usize = 8;
+
+/// How often portals that were left are looked for in the time that a right lasts.
+const LOOKS_A_RIGHT: u32 = 6;
+
+/// How often that is tried where the database does not answer.
+const TRIES_A_RIGHT: u32 = 30;
 
 /// How soon a broken queue is tried again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(5);
@@ -154,25 +159,28 @@ impl Worker<'_> {
         let cancel = &self.outside.cancel;
         let mut running: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
         let mut sweeping: LocalBoxFuture<'_, ()> = self.rest_and_sweep().boxed_local();
-        let mut taking_over: LocalBoxFuture<'_, ()> = self.rest_and_take_over().boxed_local();
-        while !cancel.is_cancelled() || !running.is_empty() || self.takes_over.get() {
-            self.is_full.set(running.len() >= self.options.at_once);
-            let takes = !cancel.is_cancelled() && !self.is_full.get();
+        let mut taken_over: FuturesUnordered<LocalBoxFuture<'_, bool>> = FuturesUnordered::new();
+        let mut finding = self.find_left().boxed_local();
+        while !cancel.is_cancelled() || !running.is_empty() || !taken_over.is_empty() {
+            let takes = !cancel.is_cancelled() && running.len() < self.options.at_once;
             tokio::select! {
                 () = cancel.cancelled(), if !cancel.is_cancelled() => {}
                 Some(()) = running.next() => {}
                 Some(turn) = woken.recv(), if takes => running.push(self.turn(turn).boxed_local()),
                 Some(turn) = own_woken.recv(), if takes => running.push(self.turn(turn).boxed_local()),
                 () = &mut sweeping, if !cancel.is_cancelled() => sweeping = self.rest_and_sweep().boxed_local(),
-                () = &mut taking_over, if !cancel.is_cancelled() || self.takes_over.get() => {
-                    self.takes_over.set(false);
-                    taking_over = self.rest_and_take_over().boxed_local();
+                Some(_) = taken_over.next() => {}
+                left = &mut finding, if !cancel.is_cancelled() => {
+                    let room = TAKEN_OVER_MOST.saturating_sub(taken_over.len());
+                    let turn = |seat| async move { self.turn_unless_busy(&seat).await }.boxed_local();
+                    taken_over.extend(left.into_iter().take(room).map(turn));
+                    finding = self.rest_and_find_left().boxed_local();
                 }
                 // It ends with its receiver.
                 _ = &mut own => {}
                 ended = &mut serving => {
                     if let Err(error) = ended {
-                        self.tell_once("the queue", || (self.on_news)(News::Deaf(&error.0)));
+                        self.told.once("the queue", || (self.on_news)(News::Deaf(&error.0)));
                     }
                     serving = self.serve_queue(sender.clone(), ENGINE_AGAIN);
                 }
@@ -180,18 +188,22 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes over a portal that another worker had and did not give back, where this one has no room: what was sent and not noted is to be
-    /// looked at soon, however long the turns under way take. One at a time, beside those for which there is room.
-    async fn rest_and_take_over(&self) {
-        self.outside.clock.sleep(self.options.times.lasts / TAKEN_OVER_WITHIN).await;
-        if !self.is_full.get() || self.outside.cancel.is_cancelled() {
-            return;
-        }
-        for seat in self.longest_waiting(true).await {
-            self.takes_over.set(true);
-            if self.turn_unless_busy(&seat).await || self.outside.cancel.is_cancelled() {
-                break;
+    async fn rest_and_find_left(&self) -> Vec<Rc<Seat>> {
+        self.outside.clock.sleep(self.options.times.lasts / LOOKS_A_RIGHT).await;
+        self.find_left().await
+    }
+
+    /// Finds portals that other workers had and did not give back: what was sent and not noted is to be looked at soon, however long the turns
+    /// under way take and whatever waits longer.
+    async fn find_left(&self) -> Vec<Rc<Seat>> {
+        loop {
+            if let Ok(mut left) = self.longest_waiting(true, usize::MAX).await {
+                left.retain(|seat| !seat.busy.get());
+                // Others look at the same time.
+                self.rng.shuffle(&mut left);
+                return left;
             }
+            self.outside.clock.sleep(self.options.times.lasts / TRIES_A_RIGHT).await;
         }
     }
 
@@ -210,21 +222,10 @@ impl Worker<'_> {
     async fn rest_and_sweep(&self) {
         self.outside.clock.sleep(self.options.sweep).await;
         match self.look().await {
-            Ok(_) => self.over("definitions"),
-            Err(error) => self.tell_once("definitions", || (self.on_news)(News::Skipped("", &error))),
+            Ok(_) => self.told.over("definitions"),
+            Err(error) => self.told.once("definitions", || (self.on_news)(News::Skipped("", &error))),
         }
         self.sweep(self.options.sweep).await;
-    }
-
-    /// Says something once, until it is over.
-    fn tell_once(&self, what: &str, tell: impl FnOnce()) {
-        if self.told.borrow_mut().insert(what.to_owned()) {
-            tell();
-        }
-    }
-
-    fn over(&self, what: &str) {
-        self.told.borrow_mut().remove(what);
     }
 
     /// Looks which portals there are to serve. Gives why the first of those that cannot be served is not.
@@ -243,7 +244,7 @@ impl Worker<'_> {
             moved = true;
             match self.take_up(member).await {
                 Ok(()) => {
-                    self.over(&member.name);
+                    self.told.over(&member.name);
                     self.versions.borrow_mut().insert(member.name.clone(), member.version.clone());
                 }
                 // The database of the first is that of all: what is wrong with it is told once.
@@ -251,7 +252,7 @@ impl Worker<'_> {
                 Err(error) => {
                     // Tried again at each look: a secret may come, and the database may come back.
                     let shown = shown(&member.name);
-                    self.tell_once(&member.name, || (self.on_news)(News::Skipped(shown, &error)));
+                    self.told.once(&member.name, || (self.on_news)(News::Skipped(shown, &error)));
                     first = first.or(Some(error));
                 }
             }
@@ -400,9 +401,9 @@ impl Worker<'_> {
         }
     }
 
-    /// Portals that are served at a time at most, one that is taken over among them.
+    /// Portals that are served at a time at most, those that were left among them.
     fn places(&self) -> usize {
-        self.options.at_once + 1
+        self.options.at_once + TAKEN_OVER_MOST
     }
 
     fn wanted(&self, seat: &Seat) -> Wanted {
@@ -428,10 +429,10 @@ impl Worker<'_> {
             None => return drop(self.own.wake(&wake).await),
         };
         match told {
-            Ok(()) => self.over("the queue"),
+            Ok(()) => self.told.over("the queue"),
             // Better told of by oneself than by nobody.
             Err(error) => {
-                self.tell_once("the queue", || (self.on_news)(News::Deaf(&error.0)));
+                self.told.once("the queue", || (self.on_news)(News::Deaf(&error.0)));
                 drop(self.own.wake(&wake).await);
             }
         }
@@ -444,11 +445,11 @@ impl Worker<'_> {
             Ok(overdue) => overdue,
             Err(error) => {
                 let error = OpsError::State(error);
-                self.tell_once("the database", || (self.on_news)(News::Broken("", &error)));
+                self.told.once("the database", || (self.on_news)(News::Broken("", &error)));
                 return;
             }
         };
-        self.over("the database");
+        self.told.over("the database");
         for Overdue { state, key, since, now } in overdue {
             let seat = self.seats.borrow().get(&(state, key)).cloned();
             let Some(seat) = seat.filter(|seat| !seat.busy.get()) else { continue };
@@ -474,7 +475,9 @@ impl Worker<'_> {
             }
             None => {}
             Some(told) => {
-                for seat in self.longest_waiting(false).await.into_iter().chain([told]) {
+                // What is wrong with the database the turn itself will tell.
+                let waiting = self.longest_waiting(false, LONGEST_WAITING).await.unwrap_or_default();
+                for seat in waiting.into_iter().chain([told]) {
                     if self.turn_unless_busy(&seat).await {
                         break;
                     }
@@ -495,27 +498,26 @@ impl Worker<'_> {
         had
     }
 
-    /// The seats of portals that wait longest, of all or of those that another worker left; none where that cannot be said at present.
-    async fn longest_waiting(&self, left: bool) -> Vec<Rc<Seat>> {
-        let Some(state) = self.first.borrow().clone() else { return Vec::new() };
-        // What is wrong with the database the turn itself will tell.
-        let overdue = state.overdue(Duration::ZERO, LONGEST_WAITING, left).await.unwrap_or_default();
+    /// The seats of the portals that wait longest, so many at most, of all or of those that another worker left.
+    async fn longest_waiting(&self, left: bool, most: usize) -> Result<Vec<Rc<Seat>>, StateError> {
+        let Some(state) = self.first.borrow().clone() else { return Ok(Vec::new()) };
+        let overdue = state.overdue(Duration::ZERO, most, left).await?;
         let seats = self.seats.borrow();
-        overdue.into_iter().filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect()
+        Ok(overdue.into_iter().filter_map(|portal| seats.get(&(portal.state, portal.key)).cloned()).collect())
     }
 
     /// A turn at a seat; false where there was none to be had.
     async fn turn_at(&self, seat: &Rc<Seat>) -> bool {
         match self.turn_of(seat).await {
             Ok(Some((due, epoch))) => {
-                self.over(&seat.name);
+                self.told.over(&seat.name);
                 self.wake(seat, due, &epoch.to_string()).await;
                 true
             }
             Ok(None) => false,
             Err(error) => {
                 seat.state.leave_turn();
-                self.tell_once(&seat.name, || (self.on_news)(News::Broken(&seat.name, &error)));
+                self.told.once(&seat.name, || (self.on_news)(News::Broken(&seat.name, &error)));
                 // Its stop is for good, and its calls may be anybody's by now.
                 self.versions.borrow_mut().remove(&seat.member);
                 seat.close();
