@@ -11,20 +11,23 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Items that wait for a full batch, each with the bytes that it holds.
 #[derive(Debug)]
 pub struct Collected<T> {
-    items: VecDeque<(T, usize)>,
+    items: VecDeque<T>,
+    /// The bytes of each.
+    sizes: VecDeque<usize>,
     bytes: usize,
 }
 
 impl<T> Default for Collected<T> {
     fn default() -> Self {
-        Self { items: VecDeque::new(), bytes: 0 }
+        Self { items: VecDeque::new(), sizes: VecDeque::new(), bytes: 0 }
     }
 }
 
 impl<T> Collected<T> {
     /// Adds an item.
     pub fn push(&mut self, item: T, bytes: usize) {
-        self.items.push_back((item, bytes));
+        self.items.push_back(item);
+        self.sizes.push_back(bytes);
         self.bytes += bytes;
     }
 
@@ -34,16 +37,15 @@ impl<T> Collected<T> {
         if self.items.is_empty() || !(full || flush) {
             return None;
         }
-        let (mut batch, mut bytes) = (Vec::with_capacity(self.items.len().min(BATCH_RECORDS_MAX)), 0);
-        while batch.len() < BATCH_RECORDS_MAX
-            && let Some((item, more)) =
-                self.items.pop_front_if(|(_, more)| bytes == 0 || bytes + *more <= BATCH_BYTES_MAX)
+        let (mut count, mut bytes) = (0, 0);
+        while count < BATCH_RECORDS_MAX
+            && let Some(more) = self.sizes.pop_front_if(|more| bytes == 0 || bytes + *more <= BATCH_BYTES_MAX)
         {
-            batch.push(item);
+            count += 1;
             bytes += more;
         }
         self.bytes -= bytes;
-        Some(batch)
+        Some(self.items.drain(..count).collect())
     }
 }
 
