@@ -14,7 +14,7 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use syncline::model::association::{Asked, AssociationKey, OwnedType, PairKey, SettledPair};
-use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membership};
+use syncline::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use syncline::model::report::Tally;
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
@@ -144,7 +144,7 @@ impl Bench {
         let identity = |(number, id): (usize, &SalesforceId)| Identity {
             salesforce_id: *id,
             hubspot_id: record(number),
-            hash: ContentHash((number as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835).to_be_bytes()),
+            hash: WrittenHash((number as u128).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835).to_be_bytes()),
             mapping: MappingVersion([1; 8]),
             match_property: Arc::clone(&property),
             membership: Membership::Live,

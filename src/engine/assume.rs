@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
+use crate::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use crate::model::ids::SalesforceId;
 use crate::model::record::Record;
 use crate::model::report::Tally;
@@ -68,7 +68,7 @@ async fn existing(
             salesforce_id: *id,
             hubspot_id: record.id.clone(),
             // No content has this hash, so each record is compared with HubSpot and none passes for unchanged.
-            hash: ContentHash([0; 16]),
+            hash: WrittenHash::NOTHING,
             mapping,
             match_property: Arc::clone(key),
             membership: Membership::Live,

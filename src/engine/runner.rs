@@ -16,7 +16,7 @@ use crate::model::watermark::Cursor;
 use crate::plan::decide::{Action, Candidate, Decision, Matched, Unresolved};
 use crate::ports::fault::Fault;
 use crate::stages::read::extract::Candidates;
-use crate::stages::read::matching::Match;
+use crate::stages::read::matching::{Known, Match};
 use crate::stages::read::resolve::Resolve;
 use crate::stages::read::transform::Transform;
 use crate::stages::{Stage, StageContext, StageError, StageName};
@@ -24,7 +24,7 @@ use crate::sys::crash_point::crash_point;
 
 /// Most text of records between the source and their acknowledgement, in bytes. Each is held several times: as read, as it is to be,
 /// in the body of the call, and in its answer.
-pub const HELD_BYTES_MAX: usize = 4 << 20;
+pub const HELD_BYTES_MAX: usize = 7 << 19;
 
 /// What is done with decisions. Each batch has at most [`BATCH_RECORDS_MAX`](crate::ports::target::BATCH_RECORDS_MAX) records and is durable when the future ends.
 pub trait DecisionSink: Send + Sync {
@@ -207,10 +207,16 @@ impl<'a> RunLoop<'a> {
                 self.deferred.push(candidate);
             }
         }
+        let marked = Match::NAME.span(fresh.len());
+        let known = Known::read(self.cx, fresh.iter().map(|candidate| candidate.record.id)).instrument(marked).await?;
+        // Rows that come once more as they were are not mapped again.
+        let settled = fresh.extract_if(.., |candidate| known.has_settled(self.cx, candidate));
+        let settled: Vec<(SalesforceId, u64)> = settled.map(|candidate| (candidate.record.id, candidate.row)).collect();
+        self.sink.count_read(ReadCounts { unchanged: settled.len() as u64, ..ReadCounts::default() });
+        settled.into_iter().for_each(|(id, row)| self.settle(id, row));
         let marked = Transform::NAME.span(fresh.len());
         let transformed = Transform.run(self.cx, fresh).instrument(marked).await?;
-        let marked = Match::NAME.span(transformed.len());
-        for matched in Match.run(self.cx, transformed).instrument(marked).await? {
+        for matched in known.decide(self.cx, transformed) {
             match matched {
                 Matched::Decided(decision) => self.route(decision),
                 Matched::Unresolved(unresolved) => {

@@ -3,8 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::identity::ContentHash;
 use super::ids::SalesforceId;
+
+/// Hash of a row that failed, and of the mapping that it failed under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RowHash(pub [u8; 16]);
 
 /// How the codes of failures begin that are about a record's associations, not about the record itself.
 pub const ASSOCIATION_CODES: &str = "SL511";
@@ -34,7 +38,7 @@ pub struct Failure {
     /// Why.
     pub reason: Reason,
     /// Hash of the row that was refused; none when it was not the row that failed (an association).
-    pub content: Option<ContentHash>,
+    pub content: Option<RowHash>,
     /// The record's mapped columns as they were read (path, value), sensitive ones masked.
     pub columns: Vec<(String, Option<String>)>,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use twox_hash::XxHash3_64;
 
 use super::association::Asked;
 use super::identity::ContentHash;
@@ -86,6 +87,21 @@ impl Cells {
 }
 
 impl Cells {
+    /// A number that hardly any other cells have, where it begins with the same `seed`. It stays the same from version to version.
+    pub fn mark(&self, seed: u64) -> u64 {
+        let mut seed = seed;
+        let mut bytes = [0; 64 * size_of::<u32>()];
+        // Where the cells end belongs to it, and so does which of them are blank.
+        for ends in self.ends.chunks(bytes.len() / size_of::<u32>()) {
+            let bytes = &mut bytes[..size_of_val(ends)];
+            for (room, end) in bytes.chunks_exact_mut(size_of::<u32>()).zip(ends) {
+                room.copy_from_slice(&end.to_le_bytes());
+            }
+            seed = XxHash3_64::oneshot_with_seed(seed, bytes);
+        }
+        XxHash3_64::oneshot_with_seed(seed, self.text.as_bytes())
+    }
+
     /// None yet: so many will come, of so many bytes.
     pub fn with_capacity(cells: usize, bytes: usize) -> Self {
         Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(cells) }

@@ -228,6 +228,7 @@ async fn attempt(
     };
     cx.try_all = order.scope.is_whole();
     cx.compare = order.scope == RunScope::Compared;
+    cx.renews_marks = order.scope.is_whole() && order.planned.is_none();
     // Before the run, so that its budget counts what other processes used; where calls are drawn, that is counted there.
     if state.org_calls().is_none() {
         note_calls(project, state, prepared).await?;
@@ -260,7 +261,8 @@ async fn attempt(
     let fresh = fresh.pipelines.pop().unwrap_or_else(|| prepared.clone());
     // Nothing was done yet, so the history keeps one row for both attempts.
     let again = handles(project, state, &fresh, cx.run.clone(), order.scope).await?;
-    let again_cx = StageContext { due_at: cx.due_at, try_all: cx.try_all, compare: cx.compare, ..again.cx };
+    let (due_at, try_all, compare, renews_marks) = (cx.due_at, cx.try_all, cx.compare, cx.renews_marks);
+    let again_cx = StageContext { due_at, try_all, compare, renews_marks, ..again.cx };
     let (report, stop) = engine_run::run(&again_cx, &again.writers, &order).await?;
     note_calls(project, state, prepared).await?;
     Ok(finished(with_calls_of(state, report, asked).await?, stop, fresh))

@@ -373,7 +373,7 @@ fn compared(now: &Now, pipeline: &Pipeline, desired: &Desired, identity: Option<
         }
         None => explained(Reason::NeverRan, "the pipeline never ran: `syncline import` copies existing records"),
         // By the content's hash, as a run decides; HubSpot itself is asked with `--refresh` only.
-        Some(identity) if identity.hash != desired.content => {
+        Some(identity) if !pipeline.has_written(desired, identity.hash) => {
             explained(Reason::Changed, "has changed since it was written; the next sync or import carries it over")
         }
         Some(identity) if identity.mapping != pipeline.mapping_version => {

@@ -23,6 +23,7 @@ use crate::model::hash::Hasher;
 use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
 use crate::model::object::SourceObject;
+use crate::model::program;
 use crate::model::record::Column;
 
 /// The parent objects that must be described next, so that every path can be followed. Ask again with them described.
@@ -160,6 +161,8 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         required: required.into_iter().map(|name| name.as_str().into()).collect(),
         match_property,
     };
+    let basis = basis(config, schemas, &columns);
+    let mark_seed = fields.iter().all(Field::is_of_row_alone).then(|| mark_seed(&basis, &fields));
     Pipeline {
         name: PipelineName::new(config.name.as_str()),
         source_object: source.name.as_str().into(),
@@ -181,7 +184,8 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         guard: config.guard.clone(),
         overlap,
         sync: config.sync.clone(),
-        basis: basis(config, schemas, &columns),
+        mark_seed,
+        basis,
         mapping_version: mapping_version(config, &schemas.target.object_type_id),
         condition: parts.condition,
         title_column: parts.title_column,
@@ -249,6 +253,21 @@ fn basis(config: &PipelineConfig, schemas: &Schemas<'_>, columns: &[Column]) -> 
         hasher.text(&shape.to_string());
     }
     hasher.hex::<8>()
+}
+
+/// What marks of rows begin with: all that decides what becomes of a row. Another program may map it in another way, and value maps are also
+/// made of the labels that Salesforce shows, by which no record is judged.
+fn mark_seed(basis: &str, fields: &[Field]) -> u64 {
+    let mut hasher = Hasher::default();
+    hasher.text(program::VERSION);
+    hasher.text(program::BUILT_FROM.unwrap_or_default());
+    hasher.text(basis);
+    for field in fields {
+        let values = field.values.iter().flatten();
+        hasher.text(&field.property);
+        values.for_each(|(value, mapped)| [value, mapped].into_iter().for_each(|text| hasher.text(text)));
+    }
+    u64::from_le_bytes(hasher.finish())
 }
 
 #[cfg(test)]

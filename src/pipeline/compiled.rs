@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
+use twox_hash::XxHash3_64;
 
 use super::adoption::Adoption;
 use super::condition::tree::Condition;
@@ -18,11 +19,12 @@ use super::values::matching::{self, Options};
 use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
 use crate::model::association::{Asked, AssociationKey, LabelId};
+use crate::model::failure::RowHash;
 use crate::model::hash::{Hasher, text_bytes};
-use crate::model::identity::{ContentHash, MappingVersion};
+use crate::model::identity::{ContentHash, MappingVersion, RowMark, WrittenHash};
 use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
-use crate::model::record::{Cells, Column, Properties, Record};
+use crate::model::record::{Cells, Column, Desired, Properties, Record};
 
 /// A pipeline that can run.
 #[derive(Debug, Clone)]
@@ -74,6 +76,8 @@ pub struct Pipeline {
     pub basis: String,
     /// How what is written is hashed.
     pub(super) content: ContentForm,
+    /// What marks of rows begin with; none where what is written depends on more than the row and the basis.
+    pub(super) mark_seed: Option<u64>,
     /// Column of the record's name for people.
     pub(super) title_column: Option<usize>,
     /// Columns whose values are masked.
@@ -83,9 +87,11 @@ pub struct Pipeline {
 /// What of a hash is the same for all records.
 #[derive(Debug, Clone)]
 pub(super) struct ContentForm {
-    /// Its beginning: the object that records go to.
+    /// Stands for the object that records go to, and for the names of the properties.
+    seed: u64,
+    /// The object that records go to, as an earlier version's hashes begin.
     begin: Box<[u8]>,
-    /// The places of the properties in the order of their names, each with what its name adds.
+    /// The places of the properties in the order of their names, each with what its name added to those.
     by_name: Box<[(usize, Box<[u8]>)]>,
 }
 
@@ -94,8 +100,12 @@ impl ContentForm {
         let begin = [&*target.connection, &*target.object_type_id].map(text_bytes).concat();
         let mut by_name: Vec<usize> = (0..properties.len()).collect();
         by_name.sort_by_key(|place| &properties[*place]);
-        let by_name = by_name.into_iter().map(|place| (place, text_bytes(&properties[place]).into()));
-        Self { begin: begin.into(), by_name: by_name.collect() }
+        let by_name: Box<[(usize, Box<[u8]>)]> =
+            by_name.into_iter().map(|place| (place, text_bytes(&properties[place]).into())).collect();
+        let mut hasher = Hasher::default();
+        hasher.bytes(&begin);
+        by_name.iter().for_each(|(_, name)| hasher.bytes(name));
+        Self { seed: u64::from_le_bytes(hasher.finish()), begin: begin.into(), by_name }
     }
 }
 
@@ -326,8 +336,23 @@ impl Pipeline {
                 let label = asked.as_ref().and_then(|asked| asked.label.as_ref());
                 hasher.text(&label.map(ToString::to_string).unwrap_or_default());
             }
-            return ContentHash(hasher.finish());
+            return ContentHash(u64::from_le_bytes(hasher.finish()));
         }
+        let by_name = self.content.by_name.iter();
+        // Each value's hash begins with that of those before it. A property that is left alone is no empty text.
+        ContentHash(by_name.fold(self.content.seed, |seed, (place, _)| match properties.at(*place) {
+            Some(value) => XxHash3_64::oneshot_with_seed(seed, value.as_bytes()),
+            None => !seed.rotate_left(1),
+        }))
+    }
+
+    /// Whether what was written last for a record is this.
+    pub fn has_written(&self, desired: &Desired, last: WrittenHash) -> bool {
+        last.is_of(desired.content) || (!self.is_junction && last.is_of(self.earlier_hash(&desired.properties)))
+    }
+
+    /// What versions remembered before there were marks of rows: SHA-256 of names and values.
+    fn earlier_hash(&self, properties: &Properties) -> ContentHash {
         let mut hasher = Hasher::default();
         hasher.bytes(&self.content.begin);
         for (place, name) in &self.content.by_name {
@@ -335,11 +360,11 @@ impl Pipeline {
                 hasher.named(name, value);
             }
         }
-        ContentHash(hasher.finish())
+        ContentHash(u64::from_le_bytes(hasher.finish()))
     }
 
     /// Hash of a row under this mapping: a row that failed is not sent again while it stays the same.
-    pub fn row_hash(&self, record: &Record) -> ContentHash {
+    pub fn row_hash(&self, record: &Record) -> RowHash {
         let mut hasher = Hasher::default();
         hasher.bytes(&self.mapping_version.0);
         for value in record.values.iter() {
@@ -347,7 +372,14 @@ impl Pipeline {
             hasher.bytes(&value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
             hasher.bytes(value.unwrap_or_default().as_bytes());
         }
-        ContentHash(hasher.finish())
+        RowHash(hasher.finish())
+    }
+
+    /// The mark of a row: where it is that of the row that was written last, the same would be written. None where other things decide as
+    /// well: who the owners are, what time it is.
+    pub fn row_mark(&self, record: &Record) -> RowMark {
+        // Zero is left to those that have none.
+        self.mark_seed.map_or_else(RowMark::default, |seed| RowMark(record.values.mark(seed).max(1)))
     }
 
     /// A record's name for people: its name field, else its id.
@@ -420,6 +452,17 @@ impl Field {
             FieldSource::Constant(_) => Vec::new(),
         }
     }
+
+    /// Whether its value depends on the row alone: not on owners, the time, or what the computer knows of time zones.
+    pub(super) fn is_of_row_alone(&self) -> bool {
+        let template = match &self.source {
+            FieldSource::Template(template, _) => Some(template),
+            _ => None,
+        };
+        self.conversion != Conversion::Owner
+            && self.zone == TimeZone::UTC
+            && template.is_none_or(Template::is_of_row_alone)
+    }
 }
 
 #[cfg(test)]
@@ -432,12 +475,19 @@ mod tests {
     #[test]
     fn a_hash_stays_what_states_remember() {
         let fields = json!([{"from": "Name", "to": "text"}, {"from": "Amount__c", "to": "number"}]);
-        let desired = Fixture::new(fields).transform(&[("Name", "Łódź"), ("Amount__c", "5")]).unwrap();
+        let fixture = Fixture::new(fields);
+        let desired = fixture.transform(&[("Name", "Łódź"), ("Amount__c", "5")]).unwrap();
         let mut hasher = Hasher::default();
         for text in ["hubspot", "2-77", "number", "5", "salesforce_id", "a015g00000AbCdEAAV", "text", "Łódź"] {
             hasher.text(text);
         }
         assert_eq!(hasher.clone().hex::<16>(), "1f653082471be68a558d295a2666a7c3");
-        assert_eq!(desired.content, ContentHash(hasher.finish()));
+        let remembered = WrittenHash(hasher.finish());
+        let pipeline = fixture.pipeline();
+        assert!(pipeline.has_written(&desired, remembered));
+        assert_eq!(desired.content, ContentHash(8_592_986_082_720_537_674));
+        assert!(pipeline.has_written(&desired, WrittenHash::new(desired.content, RowMark(7))));
+        let other = fixture.transform(&[("Name", "Łódź"), ("Amount__c", "6")]).unwrap();
+        assert!(!pipeline.has_written(&other, remembered) && other.content != desired.content);
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::config::pipeline::{DeleteAction, Mode};
 use crate::model::association::{Asked, AssociationKey};
-use crate::model::failure::Reason;
-use crate::model::identity::{ContentHash, Identity, Membership};
+use crate::model::failure::{Reason, RowHash};
+use crate::model::identity::{Identity, Membership, WrittenHash};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::model::record::{Desired, Record};
 use crate::model::unconfirmed::{Intent, Unconfirmed};
@@ -82,8 +82,8 @@ pub struct Decision {
 /// What to remember of a record; the HubSpot id comes from the decision or from HubSpot's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdentityChange {
-    /// Hash of what was written.
-    pub hash: ContentHash,
+    /// What was written.
+    pub hash: WrittenHash,
     /// Whether it is kept in step from now on.
     pub membership: Membership,
 }
@@ -141,7 +141,7 @@ pub struct KnownState {
     /// What its lookups ask for.
     pub asks: Vec<(AssociationKey, Option<Asked>)>,
     /// Hash of the row that failed last, while its failure is open and not yet due again.
-    pub failing: Option<ContentHash>,
+    pub failing: Option<RowHash>,
     /// It has an open failure, due or not.
     pub failed_before: bool,
     /// Its failure was due, and only a change can mend it.
@@ -201,7 +201,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason.into()), known, compare),
         Some(Ok(desired)) => desired,
     };
-    let hash = desired.content;
+    let hash = WrittenHash::new(desired.content, pipeline.row_mark(&candidate.record));
     let mut wanted = new_wanted(pipeline, &desired, &known.asks);
     let standing = known.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
     // What exists is left alone, its associations too.
@@ -221,19 +221,17 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
     // What is not written is not noted as written.
     let noted = if pipeline.mode == Mode::CreateOnly { identity.hash } else { hash };
     let change = IdentityChange { hash: noted, membership: Membership::Live };
-    let same = identity.hash == hash || pipeline.mode == Mode::CreateOnly;
+    let same = pipeline.has_written(&desired, identity.hash) || pipeline.mode == Mode::CreateOnly;
     if !same && (identity.mapping != pipeline.mapping_version || pipeline.only_fills()) {
         // What was written says nothing of properties that are mapped since, nor of what people have filled: only what
         // HubSpot holds tells what is to be sent.
         return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     }
-    let remembered = identity.membership == Membership::Live
-        && identity.mapping == pipeline.mapping_version
-        && identity.hash == noted;
+    let remembered = identity.membership == Membership::Live && identity.mapping == pipeline.mapping_version && same;
     Matched::Decided(Decision {
         key: earlier_key(pipeline, identity),
         hubspot_id: Some(identity.hubspot_id.clone()),
-        identity: (!remembered || !same || known.failed_before).then_some(change),
+        identity: (!remembered || known.failed_before).then_some(change),
         desired: Some(desired),
         wanted,
         ..Decision::new(candidate, if same { Action::Unchanged } else { Action::Update })
@@ -241,7 +239,7 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
 }
 
 /// The property that names a record in HubSpot, where that is not the one of today.
-fn earlier_key(pipeline: &Pipeline, identity: &Identity) -> Option<Arc<str>> {
+pub(super) fn earlier_key(pipeline: &Pipeline, identity: &Identity) -> Option<Arc<str>> {
     let property = &identity.match_property;
     (!property.is_empty() && *property != pipeline.target.match_property).then(|| Arc::clone(property))
 }
@@ -306,7 +304,10 @@ fn decide_resolved(
             return Decision { hubspot_id, lost, ..Decision::new(candidate, action) };
         }
     };
-    let change = IdentityChange { hash: desired.content, membership: Membership::Live };
+    let hash = WrittenHash::new(desired.content, pipeline.row_mark(&candidate.record));
+    let change = IdentityChange { hash, membership: Membership::Live };
+    // Before anything of it is left alone: all of it was hashed.
+    let is_written = identity.as_ref().is_some_and(|identity| pipeline.has_written(&desired, identity.hash));
     let mut changes = Vec::new();
     if let Some(record) = found {
         pipeline.leave_filled(&mut desired, &record.properties);
@@ -314,9 +315,7 @@ fn decide_resolved(
     }
     // Salesforce holds what was written, and HubSpot does not: somebody changed it there.
     let written = identity.as_ref().filter(|identity| {
-        identity.membership == Membership::Live
-            && identity.mapping == pipeline.mapping_version
-            && identity.hash == change.hash
+        identity.membership == Membership::Live && identity.mapping == pipeline.mapping_version && is_written
     });
     let drifted = written.is_some() && !clears_unconfirmed && (found.is_none() || !changes.is_empty());
     // A record that is taken over in the place of a lost one was never written: what it holds is nobody's change of that.
@@ -455,9 +454,6 @@ impl Decision {
     }
 }
 
-/// Nothing is known of what was written: no content has this hash.
-pub const NOTHING_WRITTEN: ContentHash = ContentHash([0; 16]);
-
 /// How a record leaves: what is done with its HubSpot record, and how that is remembered.
 pub fn policy(pipeline: &Pipeline, exit: ExitReason) -> (DeleteAction, Membership) {
     match exit {
@@ -485,7 +481,7 @@ fn decide_exit(
     };
     let hubspot_id = found.map(|record| record.id.clone()).or(identity.map(|identity| identity.hubspot_id));
     Decision {
-        identity: hubspot_id.is_some().then_some(IdentityChange { hash: NOTHING_WRITTEN, membership }),
+        identity: hubspot_id.is_some().then_some(IdentityChange { hash: WrittenHash::NOTHING, membership }),
         hubspot_id,
         // Whatever was wrong with it is of no interest any more.
         resolves_failure: true,
@@ -503,7 +499,7 @@ fn decide_unwritable(
     let membership = if found.is_some() { Membership::Live } else { Membership::Archived };
     let hubspot_id = found.map(|record| record.id.clone()).or(identity.map(|identity| identity.hubspot_id));
     Decision {
-        identity: hubspot_id.is_some().then_some(IdentityChange { hash: NOTHING_WRITTEN, membership }),
+        identity: hubspot_id.is_some().then_some(IdentityChange { hash: WrittenHash::NOTHING, membership }),
         hubspot_id,
         ..Decision::new(candidate, action)
     }
@@ -574,6 +570,14 @@ pub(super) fn catches_up(pipeline: &Pipeline, exit: ExitReason, identity: &Ident
     (exit == ExitReason::Vanished && is_stale).then_some(change)
 }
 
+/// What a lookup asks for by what is known.
+pub(super) fn asked_before<'a>(
+    known: &'a [(AssociationKey, Option<Asked>)],
+    key: &AssociationKey,
+) -> Option<&'a Asked> {
+    known.iter().find(|(known, _)| known == key).and_then(|(_, asked)| asked.as_ref())
+}
+
 /// The lookups whose value is not what state already wants.
 pub(super) fn new_wanted(
     pipeline: &Pipeline,
@@ -582,9 +586,7 @@ pub(super) fn new_wanted(
 ) -> Vec<(AssociationKey, Option<Asked>)> {
     let lookups = pipeline.associations.iter().map(|association| &association.key).zip(&desired.lookups);
     lookups
-        .filter(|(key, value)| {
-            known.iter().find(|(known, _)| known == *key).and_then(|(_, asked)| asked.as_ref()) != value.as_ref()
-        })
+        .filter(|(key, value)| asked_before(known, key) != value.as_ref())
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect()
 }

@@ -2,11 +2,11 @@
 //! own, so nothing is created, changed or archived for it; only what its lookups ask for changes.
 
 use super::decide::{
-    Action, Candidate, Decision, ExitReason, IdentityChange, KnownState, Matched, NO_RECORD, NOTHING_WRITTEN,
-    Transformed, catches_up, new_wanted, policy,
+    Action, Candidate, Decision, ExitReason, IdentityChange, KnownState, Matched, NO_RECORD, Transformed, catches_up,
+    new_wanted, policy,
 };
 use crate::config::pipeline::DeleteAction;
-use crate::model::identity::Membership;
+use crate::model::identity::{Membership, RowMark, WrittenHash};
 use crate::model::ids::HubspotId;
 use crate::pipeline::compiled::Pipeline;
 
@@ -22,15 +22,18 @@ pub fn decide(pipeline: &Pipeline, transformed: Transformed, known: KnownState) 
         Some(Err(reason)) => return Matched::Decided(Decision::new(candidate, Action::Reject(reason.into()))),
         Some(Ok(desired)) => desired,
     };
-    let hash = desired.content;
+    let content = desired.content;
     // With one end blank there is nothing to associate.
     if desired.lookups.iter().any(Option::is_none) {
         desired.lookups.iter_mut().for_each(|asked| *asked = None);
     }
     let wanted = new_wanted(pipeline, &desired, &known.asks);
+    let hash = WrittenHash::new(content, RowMark::default());
     let change = IdentityChange { hash, membership: Membership::Live };
     let remembered = known.identity.as_ref().is_some_and(|identity| {
-        identity.membership == Membership::Live && identity.mapping == pipeline.mapping_version && identity.hash == hash
+        identity.membership == Membership::Live
+            && identity.mapping == pipeline.mapping_version
+            && identity.hash.is_of(content)
     });
     Matched::Decided(Decision {
         hubspot_id: Some(HubspotId::new(NO_RECORD)),
@@ -71,7 +74,7 @@ fn leave(pipeline: &Pipeline, candidate: Candidate, known: KnownState) -> Decisi
     };
     Decision {
         hubspot_id: Some(HubspotId::new(NO_RECORD)),
-        identity: Some(IdentityChange { hash: NOTHING_WRITTEN, membership }),
+        identity: Some(IdentityChange { hash: WrittenHash::NOTHING, membership }),
         wanted,
         resolves_failure,
         ..Decision::new(candidate, action)

@@ -5,4 +5,5 @@ pub mod associations;
 pub mod decide;
 pub mod guard;
 pub mod junction;
+pub mod marks;
 pub mod targets;

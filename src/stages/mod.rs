@@ -64,6 +64,9 @@ pub struct StageContext {
     pub try_all: bool,
     /// What is remembered is not believed: HubSpot is asked what it holds of every record.
     pub compare: bool,
+    /// Records that are as they were written are remembered with the hash and mark of today, where state holds others: in a run of everything
+    /// that follows no plan.
+    pub renews_marks: bool,
     /// Tells when to stop.
     pub cancel: Cancel,
     /// The pipeline has open or dismissed failures, so a record may be one of them.

@@ -9,7 +9,7 @@ use super::database::{Database, Standing, each_of};
 use super::inserts::{Insert, each_once};
 use super::pipelines::pipeline_id;
 use super::{lookups, rows, unconfirmed};
-use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
+use crate::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::IdentityCounts;
 
@@ -32,7 +32,7 @@ pub fn read(
         let identity = Identity {
             salesforce_id: *id,
             hubspot_id: database.hubspot_id(row.get(1)?)?,
-            hash: ContentHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
+            hash: WrittenHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
             mapping: MappingVersion(standing.mapping),
             membership: standing.membership,
             match_property: if blank { Arc::clone(&usual) } else { standing.match_property },

@@ -551,7 +551,7 @@ impl Turn for ListingTurn {}
 mod tests {
     use super::*;
     use crate::model::association::{Asked, AssociationKey};
-    use crate::model::identity::{ContentHash, Membership};
+    use crate::model::identity::{Membership, WrittenHash};
     use crate::model::ids::RunId;
     use crate::model::report::Tally;
 
@@ -580,7 +580,7 @@ mod tests {
         let identity = Identity {
             salesforce_id: id,
             hubspot_id: HubspotId::new("5"),
-            hash: ContentHash([1; 16]),
+            hash: WrittenHash([1; 16]),
             mapping: MappingVersion([1; 8]),
             match_property: "salesforce_id".into(),
             membership: Membership::Live,

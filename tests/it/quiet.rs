@@ -124,3 +124,75 @@ fn a_first_import_into_an_empty_object_asks_for_no_record() {
     let sent = bench.sandbox.requests();
     assert!(sent.iter().any(|request| request.target.contains("2-41234567/batch/read")));
 }
+
+#[test]
+fn a_row_that_comes_once_more_is_known_by_its_mark() {
+    let bench = Bench::new(60);
+    bench.import();
+    let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
+    let remembered = || -> Vec<(i64, Vec<u8>)> {
+        let mut read = state.prepare("SELECT record, hash FROM identities ORDER BY record").unwrap();
+        read.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    };
+    let written = remembered();
+    let spoil = |part: std::ops::Range<usize>| {
+        for (record, mut hash) in remembered() {
+            hash[part.clone()].iter_mut().for_each(|byte| *byte ^= 0x55);
+            state
+                .execute("UPDATE identities SET hash = ?2 WHERE record = ?1", rusqlite::params![record, hash])
+                .unwrap();
+        }
+    };
+    let updated = || {
+        let reports = bench.import();
+        ["subscriptions", "work_orders"]
+            .map(|name| report(&reports, name)["updated"].as_u64().unwrap())
+            .iter()
+            .sum::<u64>()
+    };
+    // Of a row with its mark nobody asks what was written.
+    spoil(0..8);
+    let spoiled = remembered();
+    assert_eq!(updated(), 0);
+    assert_eq!(remembered(), spoiled);
+    // What was written says it where the mark does not, as of a state of before; it is there by then.
+    spoil(0..8);
+    spoil(8..16);
+    assert_eq!(updated(), 0);
+    assert_eq!(remembered(), written);
+    // With neither, HubSpot is given all records once more.
+    spoil(0..16);
+    assert_eq!(updated(), written.len() as u64);
+    assert_eq!(remembered(), written);
+    // By another option, rows are judged anew and marked anew.
+    bench.hubspot("add_option", json!({"object": "subscriptions", "property": "channels", "value": "Fax"}));
+    assert_eq!(updated(), 0);
+    let now: std::collections::HashMap<_, _> = remembered().into_iter().collect();
+    let renewed = written.iter().filter(|(record, hash)| now[record] != *hash).count();
+    let same = written.iter().filter(|(record, hash)| now[record][..8] == hash[..8]).count();
+    assert!(renewed > 0 && renewed < written.len(), "{renewed} of {}", written.len());
+    assert_eq!(same, written.len());
+    agree(&bench);
+}
+
+#[test]
+fn a_label_that_changes_in_salesforce_is_carried_over_by_an_import() {
+    let bench = Bench::new(60);
+    bench.edit(
+        "pipelines/subscriptions.yaml",
+        "{ from: Notes__c, to: notes }",
+        "{ from: Status__c, to: notes, label: true }",
+    );
+    bench.import();
+    let notes =
+        || bench.records("subscriptions").values().filter(|record| record["properties"]["notes"] == "Running").count();
+    assert_eq!(notes(), 0);
+    let value = |value: &str| json!({"value": value, "label": if value == "Active" { "Running" } else { value }, "active": true, "defaultValue": false});
+    let values: Vec<_> = ["Active", "On Hold", "Cancelled", "Draft"].into_iter().map(value).collect();
+    let change = json!({"object": "Subscription__c", "field": "Status__c", "set": {"picklistValues": values}});
+    bench.salesforce("change_field", change);
+    let reports = bench.import();
+    let updated = report(&reports, "subscriptions")["updated"].as_u64().unwrap();
+    assert!(updated > 0, "{reports}");
+    assert_eq!(notes() as u64, updated);
+}

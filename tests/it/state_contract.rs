@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use syncline::model::association::{Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, SettledPair};
-use syncline::model::failure::{Failure, FailureKind, Reason};
-use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membership};
+use syncline::model::failure::{Failure, FailureKind, Reason, RowHash};
+use syncline::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use syncline::model::ids::{HubspotId, PipelineName, RunId, SalesforceId};
 use syncline::model::report::{RunKind, RunStatus, Tally};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
@@ -97,7 +97,7 @@ fn identity(number: u32, membership: Membership, mapping: u8) -> Identity {
     Identity {
         salesforce_id: id(number),
         hubspot_id: HubspotId::new(format!("9{number}")),
-        hash: ContentHash([number as u8; 16]),
+        hash: WrittenHash([number as u8; 16]),
         mapping: MappingVersion([mapping; 8]),
         match_property: "salesforce_id".into(),
         membership,
@@ -113,7 +113,7 @@ fn failure(number: u32, code: &str) -> Failure {
         request_id: None,
     };
     let columns = vec![("Status__c".to_owned(), Some("Odd".to_owned())), ("Notes__c".to_owned(), None)];
-    let content = Some(ContentHash([7; 16]));
+    let content = Some(RowHash([7; 16]));
     Failure { salesforce_id: id(number), title: "One".into(), reason, content, columns }
 }
 

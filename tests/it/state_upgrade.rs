@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use syncline::model::association::{
     Asked, AssociationKey, AssociationState, LabelId, OwnedType, PairKey, SettledPair, hash_of_pair,
 };
-use syncline::model::identity::{ContentHash, Identity, MappingVersion, Membership};
+use syncline::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use syncline::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use syncline::model::unconfirmed::{Intent, Unconfirmed};
 use syncline::ports::state::{IdentityCounts, KeptAssociation, StateReader, StateWriter};
@@ -143,7 +143,7 @@ async fn each_row_of_an_earlier_version_is_told_as_before() {
     let new = |salesforce_id: &str, record: &str, membership: Membership, mapping: u8, property: &str| Identity {
         salesforce_id: id(salesforce_id),
         hubspot_id: HubspotId::new(record),
-        hash: ContentHash([record.len() as u8 + mapping; 16]),
+        hash: WrittenHash([record.len() as u8 + mapping; 16]),
         mapping: MappingVersion([mapping; 8]),
         match_property: property.into(),
         membership,
@@ -288,7 +288,7 @@ fn earlier_project(records: i64) -> Bench {
         let identity = Identity {
             salesforce_id: id(&format!("a015g{number:010}")),
             hubspot_id: HubspotId::new(number.to_string()),
-            hash: ContentHash([1; 16]),
+            hash: WrittenHash([1; 16]),
             mapping: MappingVersion([1; 8]),
             match_property: "".into(),
             membership: Membership::Live,

@@ -9,7 +9,7 @@ use super::makers::{Maker, maker_of};
 use super::sample::{Planned, Rows};
 use crate::model::association::AssociationState;
 use crate::model::forecast::AssociationAction;
-use crate::model::identity::{ContentHash, Identity, Membership};
+use crate::model::identity::{Identity, Membership, WrittenHash};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
 use crate::model::report::Tally;
 use crate::plan::decide::{Action, Decision};
@@ -54,7 +54,7 @@ impl Forecast {
         let identity = |(state, from): &(AssociationState, HubspotId)| Identity {
             salesforce_id: state.salesforce_id,
             hubspot_id: from.clone(),
-            hash: ContentHash([0; 16]),
+            hash: WrittenHash::NOTHING,
             mapping: pipeline.mapping_version,
             match_property: pipeline.target.match_property.clone(),
             membership: Membership::Live,

@@ -69,6 +69,11 @@ impl Template {
         self.parsed.now.clone()
     }
 
+    /// Whether its text depends on the row alone: neither on the time nor on what the computer knows of time zones.
+    pub fn is_of_row_alone(&self) -> bool {
+        self.parsed.now.is_none() && !self.source.contains("in_zone")
+    }
+
     /// What fails for every record. `kinds` has the type of each of [`Template::paths`], in that order, where it is known.
     pub fn check(&self, kinds: &[Option<FieldKind>]) -> Vec<TemplateError> {
         let known = |place: usize| kinds.get(place).and_then(Option::as_ref);

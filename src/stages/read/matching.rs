@@ -5,8 +5,8 @@ use jiff::Timestamp;
 
 use crate::model::failure::{FailureKind, RetryRule};
 use crate::model::ids::{ById, SalesforceId};
-use crate::plan::decide::{KnownState, Matched, Transformed, from_state};
-use crate::plan::junction;
+use crate::plan::decide::{Candidate, KnownState, Matched, Transformed, from_state};
+use crate::plan::{junction, marks};
 use crate::ports::state::{FailureRow, FailureStatus};
 use crate::stages::{Stage, StageContext, StageError, StageName};
 use crate::sys::crash_point::crash_point;
@@ -20,22 +20,50 @@ impl Stage for Match {
     const NAME: StageName = StageName::Match;
 
     async fn run(&self, cx: &StageContext, batch: Self::In) -> Result<Self::Out, StageError> {
-        let ids: Vec<SalesforceId> = batch.iter().map(|transformed| transformed.candidate.record.id).collect();
-        crash_point!("match.begun");
-        let mut known = known(cx, &ids).await?;
-        crash_point!("match.known_read");
-        let decide = |transformed: Transformed| {
-            let known = known.remove(&transformed.candidate.record.id).unwrap_or_default();
-            match cx.pipeline.is_junction {
-                true => junction::decide(&cx.pipeline, transformed, known),
-                false => from_state(&cx.pipeline, transformed, known, cx.compare),
-            }
-        };
-        Ok(batch.into_iter().map(decide).collect())
+        let known = Known::read(cx, batch.iter().map(|transformed| transformed.candidate.record.id)).await?;
+        Ok(known.decide(cx, batch))
     }
 }
 
-/// What state knows of these records.
+/// What state knows of some records.
+pub struct Known(ById<SalesforceId, KnownState>);
+
+impl Known {
+    /// Reads it.
+    pub async fn read(cx: &StageContext, ids: impl Iterator<Item = SalesforceId>) -> Result<Self, StageError> {
+        let ids: Vec<SalesforceId> = ids.collect();
+        crash_point!("match.begun");
+        let known = known(cx, &ids).await?;
+        crash_point!("match.known_read");
+        Ok(Self(known))
+    }
+
+    /// Whether a row asks for nothing, see [`marks::asks_for_nothing`].
+    pub fn has_settled(&self, cx: &StageContext, candidate: &Candidate) -> bool {
+        let known = self.0.get(&candidate.record.id).filter(|_| !cx.compare && !cx.pipeline.is_junction);
+        known.is_some_and(|known| marks::asks_for_nothing(&cx.pipeline, candidate, known))
+    }
+
+    /// Decides what state can decide.
+    pub fn decide(mut self, cx: &StageContext, batch: Vec<Transformed>) -> Vec<Matched> {
+        let decide = |transformed: Transformed| {
+            let known = self.0.remove(&transformed.candidate.record.id).unwrap_or_default();
+            if cx.pipeline.is_junction {
+                return junction::decide(&cx.pipeline, transformed, known);
+            }
+            let remembered = known.identity.as_ref().map(|identity| identity.hash);
+            let mut matched = from_state(&cx.pipeline, transformed, known, cx.compare);
+            if let Matched::Decided(decision) = &mut matched
+                && cx.renews_marks
+            {
+                marks::renew(&cx.pipeline, remembered, decision);
+            }
+            matched
+        };
+        batch.into_iter().map(decide).collect()
+    }
+}
+
 async fn known(cx: &StageContext, ids: &[SalesforceId]) -> Result<ById<SalesforceId, KnownState>, StageError> {
     let name = &cx.pipeline.name;
     let identities = cx.state.identities(name, ids).await.map_err(StageError::at(Match::NAME))?;

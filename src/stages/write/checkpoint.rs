@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use crate::config::pipeline::Mode;
 use crate::model::failure::{Failure, Reason};
-use crate::model::identity::{Identity, Membership};
+use crate::model::identity::{Identity, Membership, WrittenHash};
 use crate::model::ids::HubspotId;
 use crate::model::report::Tally;
 use crate::model::watermark::{ComparisonProgress, Watermark};
-use crate::plan::decide::{Action, Decision, IdentityChange, NOTHING_WRITTEN};
+use crate::plan::decide::{Action, Decision, IdentityChange};
 use crate::plan::guard::Rejects;
 use crate::ports::state::{Commit, ImportProgress, LookupRef, StateError, StateWriter};
 use crate::stages::read::lookup::{MATCH_PROPERTY_GONE, NO_ANSWER};
@@ -218,7 +218,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
             if decision.clears_unconfirmed && decision.hubspot_id.is_some() {
                 let standing = decision.identity.filter(|_| matches!(decision.action, Action::Reject(_)));
                 decision.identity =
-                    standing.or(Some(IdentityChange { hash: NOTHING_WRITTEN, membership: Membership::Live }));
+                    standing.or(Some(IdentityChange { hash: WrittenHash::NOTHING, membership: Membership::Live }));
                 enter_identity(cx, &decision, decision.hubspot_id.clone(), commit);
             }
             // The associations of a record that stands do not wait for its properties.
@@ -252,7 +252,7 @@ fn lost_identity(cx: &StageContext, decision: &Decision, record: HubspotId) -> I
     Identity {
         salesforce_id: decision.id(),
         hubspot_id: record,
-        hash: NOTHING_WRITTEN,
+        hash: WrittenHash::NOTHING,
         mapping: cx.pipeline.mapping_version,
         match_property: Arc::clone(&cx.pipeline.target.match_property),
         membership: Membership::Archived,

@@ -7,7 +7,7 @@ use super::fault::Fault;
 use super::rows::{self, get};
 use super::store::{Tx, sql};
 use super::{lookups, pipelines};
-use crate::model::identity::{ContentHash, Identity, MappingVersion, Membership};
+use crate::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::IdentityCounts;
 
@@ -36,7 +36,7 @@ pub async fn read(
         let identity = Identity {
             salesforce_id,
             hubspot_id: rows::hubspot_id(row, 1)?,
-            hash: ContentHash(rows::bytes(row, 2)?),
+            hash: WrittenHash(rows::bytes(row, 2)?),
             mapping: MappingVersion(rows::bytes(row, 3)?),
             membership: rows::named(row, 4)?,
             match_property: Arc::clone(&property),

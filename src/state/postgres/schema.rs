@@ -6,12 +6,13 @@ use super::fault::Fault;
 use crate::ports::state::StateError;
 
 /// Each step brings the tables from the version of its place to the next.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_portals.sql"),
     include_str!("migrations/0003_deployments.sql"),
     include_str!("migrations/0004_takeovers.sql"),
     include_str!("migrations/0005_org_calls.sql"),
+    include_str!("migrations/0006_row_marks.sql"),
 ];
 
 /// The version that this program writes.

@@ -1,0 +1,2 @@
+-- The hash of an identity is that of what was written, by XXH3, and the mark of the row that it came from, in 8 bytes each (docs/decisions/0084).
+-- What stands there is recognised, but a program of before would take each record for changed: so it is refused.
