@@ -320,6 +320,12 @@ pub(crate) fn killed(records: usize) -> Result<u64> {
 /// Most memory of an import. A program with debug assertions is several times as large itself.
 const MEMORY_MAX: f64 = if cfg!(debug_assertions) { 112.0 * MIB } else { 64.0 * MIB };
 
+/// Most HubSpot calls for 100,000 records, reckoned from the small form, in which those at the beginning weigh more.
+const CALLS_MAX: f64 = 1_220.0;
+
+/// Most bytes of state a record there: a tenth of them are tables that hold next to nothing.
+const STATE_MAX: f64 = 135.0;
+
 /// Records of the small form: a few more than are read without a Bulk job, as the stub answers no others.
 const CHECKED: usize = 10_500;
 
@@ -329,6 +335,8 @@ pub(crate) fn check() -> Result<()> {
     let per_100k = figures.calls as f64 * 100_000.0 / figures.records as f64;
     ensure!(figures.refused == 0, "{} answers were 429", figures.refused);
     ensure!(figures.memory < MEMORY_MAX, "{:.0} MiB", figures.memory / MIB);
+    ensure!(per_100k <= CALLS_MAX, "{per_100k:.0} HubSpot calls for 100,000 records");
+    ensure!(figures.state <= STATE_MAX * figures.records as f64, "{:.0} bytes of state", figures.state);
     println!(
         "HubSpot calls for 100,000 records, at this rate: {per_100k:.0}; state: {:.0} bytes a record",
         figures.state / figures.records as f64
