@@ -287,7 +287,11 @@ impl Forecast {
         let work = plan(lookups, &views, object);
         let mut totals = self.totals();
         totals.tally.associated += work.make.len() as u64;
-        totals.tally.disassociated += work.remove.len() as u64;
+        let pairs = work.remove.iter().map(|change| change.key);
+        totals.tally.disassociated += match self.cx.pipeline.is_junction {
+            true => pairs.filter(|pair| totals.removed.insert(*pair)).count() as u64,
+            false => pairs.len() as u64,
+        };
         let pairs = totals.batches.associations.entry(object.to_string()).or_default();
         if self.options.associations_elsewhere || rechecked {
             pairs.of_others += (work.make.len() + work.remove.len()) as u64;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::options::ForecastOptions;
 use super::properties::Properties;
 use crate::engine::reconcile::Strangers;
-use crate::model::association::AssociationState;
+use crate::model::association::{AssociationState, PairKey};
 use crate::model::failure::Reason;
 use crate::model::forecast::{PlannedAction, PlannedAssociation, PlannedChange, RejectGroup};
 use crate::model::ids::{HubspotId, SalesforceId};
@@ -67,6 +67,8 @@ pub(super) struct Totals {
     pub(super) place: Option<Cursor>,
     /// Lookups of changed records that waited already: they are counted with their record.
     pub(super) replanned: HashSet<LookupRef>,
+    /// Pairs of records from which rows of a junction object would be taken back: of several rows, the run removes all in one call.
+    pub(super) removed: HashSet<PairKey>,
     /// Records that would be archived: their associations go with them.
     pub(super) leaving: HashSet<SalesforceId>,
 }
