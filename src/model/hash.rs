@@ -1,9 +1,10 @@
-//! SHA-256 over texts: the one place that names who calculates it. And the hash of tables whose keys are ids.
+//! SHA-256 over texts, and a quick hash of a few bytes: the one place that names who calculates them. And the hash of tables whose keys are ids.
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasherDefault, Hasher as StdHasher};
 
 use ring::digest::{Context, SHA256};
+use twox_hash::XxHash3_64;
 
 /// A hash under way.
 #[derive(Clone)]
@@ -87,6 +88,12 @@ impl Hasher {
         }
         text
     }
+}
+
+/// A hash of bytes by XXH3 that begins with another one: for telling two states of one record apart, and nothing that somebody may want to
+/// forge. It stays the same from version to version, so it may be kept.
+pub fn quick(seed: u64, bytes: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(seed, bytes)
 }
 
 /// The bytes that [`Hasher::text`] adds.

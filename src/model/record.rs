@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use twox_hash::XxHash3_64;
 
 use super::association::Asked;
+use super::hash::quick;
 use super::identity::ContentHash;
 use super::ids::SalesforceId;
 use super::object::FieldKind;
@@ -87,7 +87,7 @@ impl Cells {
 }
 
 impl Cells {
-    /// A number that hardly any other cells have, where it begins with the same `seed`. It stays the same from version to version.
+    /// A number that hardly any other cells have, where it begins with the same `seed`; it may be kept.
     pub fn mark(&self, seed: u64) -> u64 {
         let mut seed = seed;
         let mut bytes = [0; 64 * size_of::<u32>()];
@@ -97,9 +97,9 @@ impl Cells {
             for (room, end) in bytes.chunks_exact_mut(size_of::<u32>()).zip(ends) {
                 room.copy_from_slice(&end.to_le_bytes());
             }
-            seed = XxHash3_64::oneshot_with_seed(seed, bytes);
+            seed = quick(seed, bytes);
         }
-        XxHash3_64::oneshot_with_seed(seed, self.text.as_bytes())
+        quick(seed, self.text.as_bytes())
     }
 
     /// None yet: so many will come, of so many bytes.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use jiff::tz::TimeZone;
-use twox_hash::XxHash3_64;
 
 use super::adoption::Adoption;
 use super::condition::tree::Condition;
@@ -20,7 +19,7 @@ use super::values::rules::Rule;
 use crate::config::pipeline::{DeleteAction, GuardConfig, Mode, SyncConfig, WhenBlank};
 use crate::model::association::{Asked, AssociationKey, LabelId};
 use crate::model::failure::RowHash;
-use crate::model::hash::{Hasher, text_bytes};
+use crate::model::hash::{Hasher, quick, text_bytes};
 use crate::model::identity::{ContentHash, MappingVersion, RowMark, WrittenHash};
 use crate::model::ids::{PipelineName, SalesforceId, SalesforceIdError};
 use crate::model::object::{FieldKind, PropertyKind, TargetProperty};
@@ -341,7 +340,7 @@ impl Pipeline {
         let by_name = self.content.by_name.iter();
         // Each value's hash begins with that of those before it. A property that is left alone is no empty text.
         ContentHash(by_name.fold(self.content.seed, |seed, (place, _)| match properties.at(*place) {
-            Some(value) => XxHash3_64::oneshot_with_seed(seed, value.as_bytes()),
+            Some(value) => quick(seed, value.as_bytes()),
             None => !seed.rotate_left(1),
         }))
     }
