@@ -200,10 +200,20 @@ mod tests {
         let odd =
             [json!(null), json!(7), json!("x"), json!([]), json!({}), json!(-1.5e3), json!("a\"\\b"), json!(true)];
         let id = || rarely(if rng.share() < 0.5 { json!("31234567890") } else { json!(rng.below(1 << 40)) }, &odd);
-        let values = || {
-            json!({"sf": "a \"quoted\" {text}", "b": null, "c": "\\", "d": [1, {"e": "]"}], "objectWriteTraceId": "no",
-                "ä": "Łódź\n"})
-        };
+        let nested = json!({"sf": "a \"quoted\" {text}", "b": null, "c": "\\", "d": [1, {"e": "]"}],
+            "objectWriteTraceId": "no", "ä": "Łódź\n"});
+        let flat = [
+            json!({}),
+            json!({"sf": "001", "b": null, "objectWriteTraceId": "no"}),
+            json!({"ä": "Łódź", "b": "}"}),
+            json!({"a": "}{", "b": "]"}),
+            json!({"}": "x", "new": true}),
+            json!({"a": "b}c}", "d": "e"}),
+            json!({"a": "\"q\" \\", "b": "\\\"", "c": "\n"}),
+            json!({"a": "\\\"}", "b": "x"}),
+            json!({"a": "\\", "b": "}"}),
+        ];
+        let values = || if rng.share() < 0.3 { nested.clone() } else { pick(&flat) };
         let types = || {
             let label = pick(&[json!(null), json!("Kind"), json!("K \"q\"")]);
             json!([{"category": rarely(json!("HUBSPOT_DEFINED"), &odd), "typeId": rarely(json!(5), &odd), "label": label}])
@@ -247,9 +257,12 @@ mod tests {
     #[test]
     fn what_is_cut_or_damaged_is_no_answer() {
         let written = r#"{"status":"COMPLETE","results":[{"id":"5","properties":{"a":"b\\","c":[{"d":1}]},"new":true,"objectWriteTraceId":"syncline-1-1"}]}"#;
-        assert!(super::written(written.as_bytes()).is_some());
-        for cut in 0..written.len() {
-            assert!(super::written(&written.as_bytes()[..cut]).is_none(), "cut at {cut}");
+        let flat = written.replacen(r#"[{"d":1}]"#, r#""}""#, 1).replacen(r"\\", "", 1);
+        for body in [written, &flat] {
+            assert!(super::written(body.as_bytes()).is_some());
+            for cut in 0..body.len() {
+                assert!(super::written(&body.as_bytes()[..cut]).is_none(), "cut at {cut}");
+            }
         }
         for (whole, damaged) in [
             (r#"{"d":1}]"#, r#"{"d":1]]"#),
@@ -262,6 +275,8 @@ mod tests {
             (r#""id":"5""#, r#""id":"#),
             ("}]}", "}]}}"),
             ("syncline-", "else-"),
+            (r#"b\\","c":[{"d":1}]}"#, r#"b"]"#),
+            (r#"b\\","c":[{"d":1}]}"#, r#"b}"#),
         ] {
             let body = written.replacen(whole, damaged, 1);
             assert!(body != written && super::written(body.as_bytes()).is_none(), "{body}");

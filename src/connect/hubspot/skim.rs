@@ -145,6 +145,9 @@ impl<'a> Skim<'a> {
 
     /// Passes over a value, whatever it holds. Its brackets pair up, and its texts end.
     pub(super) fn pass(&mut self) -> Option<()> {
+        if self.peek()? == b'{' && self.pass_flat().is_some() {
+            return Some(());
+        }
         // Of the levels that are open, one bit each: whether it is a list.
         let (mut lists, mut depth) = (0_u64, 0);
         loop {
@@ -178,6 +181,29 @@ impl<'a> Skim<'a> {
                 return Some(());
             }
         }
+    }
+
+    /// Passes over an object that holds neither objects nor lists nor any bracket in its texts, as those of properties mostly are: without a
+    /// look at each text. Its end is the first bracket, where that stands in none of them: where an even number of quotes comes before it that
+    /// are not escaped.
+    fn pass_flat(&mut self) -> Option<()> {
+        let rest = &self.text[self.at..];
+        let end = memchr::memchr(b'}', rest)?;
+        let inside = &rest[1..end];
+        if memchr::memchr3(b'{', b'[', b']', inside).is_some() {
+            return None;
+        }
+        let mut quotes = memchr::memchr_iter(b'"', inside).count();
+        let mut rest = inside;
+        while let Some(backslash) = memchr::memchr(b'\\', rest) {
+            quotes -= usize::from(rest.get(backslash + 1) == Some(&b'"'));
+            rest = rest.get(backslash + 2..).unwrap_or_default();
+        }
+        if quotes % 2 == 1 {
+            return None;
+        }
+        self.at += end + 1;
+        Some(())
     }
 
     fn pass_text(&mut self) -> Option<()> {
