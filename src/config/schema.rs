@@ -1,7 +1,6 @@
 //! The structs of definitions as JSON Schemas: what an editor is given, and what definitions are checked against.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use schemars::generate::SchemaSettings;
 
@@ -20,18 +19,16 @@ pub struct Definition {
     pub validator: Option<jsonschema::Validator>,
 }
 
-/// The schema of a kind of definition, made once.
+/// The schema of a kind of definition, made once, when it is asked for: compiling one takes longer than checking a file.
 pub fn definition(name: &str) -> Option<&'static Definition> {
-    // Compiling a schema takes longer than checking a file.
-    static ALL: LazyLock<HashMap<&'static str, Definition>> = LazyLock::new(|| {
-        let prepared = |name: &'static str| {
-            let schema = value(name)?;
-            let validator = jsonschema::validator_for(&schema).ok();
-            Some((name, Definition { schema, validator }))
-        };
-        NAMES.into_iter().filter_map(prepared).collect()
-    });
-    ALL.get(name)
+    static ALL: [OnceLock<Option<Definition>>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
+    let prepared = || {
+        let schema = value(name)?;
+        let validator = jsonschema::validator_for(&schema).ok();
+        Some(Definition { schema, validator })
+    };
+    let place = NAMES.iter().position(|known| *known == name)?;
+    ALL[place].get_or_init(prepared).as_ref()
 }
 
 /// A schema as a value; none for an unknown name.

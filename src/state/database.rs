@@ -320,8 +320,17 @@ impl Database {
     /// Ids with the numbers of their records, in the order of the numbers; those that can have none are left out.
     pub fn numbered(&self, pipeline: i64, ids: &[SalesforceId]) -> rusqlite::Result<Vec<(i64, SalesforceId)>> {
         let mut numbered = Vec::with_capacity(ids.len());
+        // The beginning that was met last of those without a number: in a first import it is that of all, and is looked for once.
+        let mut unknown = None;
         for id in ids {
-            numbered.extend(self.record(pipeline, id)?.map(|record| (record, *id)));
+            let (beginning, _) = id.parts();
+            if unknown == Some(beginning) {
+                continue;
+            }
+            match self.record(pipeline, id)? {
+                Some(record) => numbered.push((record, *id)),
+                None => unknown = Some(beginning),
+            }
         }
         numbered.sort_unstable_by_key(|(record, _)| *record);
         numbered.dedup_by_key(|(record, _)| *record);
