@@ -39,7 +39,7 @@ pub async fn judge(cx: &StageContext, rows: &[Candidates]) -> Result<Rejects, St
         let mut incomplete = Vec::new();
         for transformed in Transform.run(cx, chunk.batch.clone()).await? {
             match &transformed.desired {
-                Some(Err(reason)) => refused.push((transformed.candidate.record.id, reason.clone())),
+                Some(Err(reason)) => refused.push((transformed.candidate.record.id, (**reason).clone())),
                 // What HubSpot demands of a new record alone: whether it would be new is asked below, for these few.
                 Some(Ok(desired)) if cx.pipeline.check_create(desired).is_err() => incomplete.push(transformed),
                 Some(Ok(_)) | None => {}

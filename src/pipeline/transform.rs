@@ -33,10 +33,10 @@ impl Pipeline {
     ///
     /// Errors: the reason why this record cannot be synced; the rest of its batch goes on.
     pub fn transform(&self, record: &Record, now: Timestamp, owners: &Owners) -> Result<Desired, Reason> {
-        let bytes = record.values.bytes() + record.id.as_str().len();
+        let id = record.id.as_str();
+        let bytes = record.values.bytes() + id.len();
         let mut properties = Properties::new(&self.properties).with_capacity(self.fields.len() + 1, bytes);
         let mut create_only = Properties::new(&self.properties);
-        let id = record.id.as_str();
         let match_property = &self.target.match_property;
         if let Some(rule) = self.target.match_rules.iter().find(|rule| rule.refuses(id)) {
             return Err(reason("SL5012", match_property, format!("`{match_property}` {}", rule.complaint(""))));

@@ -330,7 +330,10 @@ fn addition(pair: &Pair, view: &PairView, asked: &[&LabelId], all: &[LabelId]) -
     let sent = if all.is_empty() { Vec::new() } else { stay.cloned().chain(new).collect() };
     let plain = Some(OwnedType { pair: view.key, label: None }).filter(|_| view.types.is_none());
     let pair = PairTypes { from: pair.0.clone(), to: pair.1.clone(), types: sent };
-    Some(PairChange { key: view.key, pair, ownership: missing().map(labelled).chain(plain).collect() })
+    // Not collected: that would set memory aside for four, and mostly there is one.
+    let mut ownership = Vec::with_capacity(missing().count() + usize::from(plain.is_some()));
+    ownership.extend(missing().map(labelled).chain(plain));
+    Some(PairChange { key: view.key, pair, ownership })
 }
 
 /// What was ours between records that HubSpot has merged since, and stands between those that are left.

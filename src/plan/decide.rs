@@ -45,7 +45,7 @@ pub struct Transformed {
     pub candidate: Candidate,
     /// What it should look like, or why it cannot be synced; none for a record that does not belong (any more).
     // In memory of its own, as all the values below: they go from hand to hand, and are large.
-    pub desired: Option<Result<Box<Desired>, Reason>>,
+    pub desired: Option<Result<Box<Desired>, Box<Reason>>>,
 }
 
 /// A decided record.
@@ -198,10 +198,9 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         Some(_) if known.failing.is_some_and(|failing| failing == pipeline.row_hash(&candidate.record)) => {
             return set_aside(candidate, Action::StillFailing, known, false);
         }
-        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason.into()), known, compare),
+        Some(Err(reason)) => return set_aside(candidate, Action::Reject(reason), known, compare),
         Some(Ok(desired)) => desired,
     };
-    let hash = WrittenHash::new(desired.content, pipeline.row_mark(&candidate.record));
     let mut wanted = new_wanted(pipeline, &desired, &known.asks);
     let standing = known.identity.as_ref().filter(|identity| identity.membership != Membership::Archived);
     // What exists is left alone, its associations too.
@@ -219,7 +218,10 @@ pub fn from_state(pipeline: &Pipeline, transformed: Transformed, known: KnownSta
         return known.look_up(candidate, LookupPurpose::Write(desired), wanted);
     }
     // What is not written is not noted as written.
-    let noted = if pipeline.mode == Mode::CreateOnly { identity.hash } else { hash };
+    let noted = match pipeline.mode {
+        Mode::CreateOnly => identity.hash,
+        _ => WrittenHash::new(desired.content, pipeline.row_mark(&candidate.record)),
+    };
     let change = IdentityChange { hash: noted, membership: Membership::Live };
     let same = pipeline.has_written(&desired, identity.hash) || pipeline.mode == Mode::CreateOnly;
     if !same && (identity.mapping != pipeline.mapping_version || pipeline.only_fills()) {
@@ -585,8 +587,13 @@ pub(super) fn new_wanted(
     known: &[(AssociationKey, Option<Asked>)],
 ) -> Vec<(AssociationKey, Option<Asked>)> {
     let lookups = pipeline.associations.iter().map(|association| &association.key).zip(&desired.lookups);
-    lookups
-        .filter(|(key, value)| asked_before(known, key) != value.as_ref())
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect()
+    let mut new = Vec::new();
+    for (key, value) in lookups.filter(|(key, value)| asked_before(known, key) != value.as_ref()) {
+        if new.is_empty() {
+            // Not collected: that would set memory aside for four, and mostly there is one.
+            new.reserve_exact(pipeline.associations.len());
+        }
+        new.push((key.clone(), value.clone()));
+    }
+    new
 }

@@ -19,7 +19,7 @@ pub fn decide(pipeline: &Pipeline, transformed: Transformed, known: KnownState) 
             let postpones_failure = known.postpones_failure;
             return Matched::Decided(Decision { postpones_failure, ..Decision::new(candidate, Action::StillFailing) });
         }
-        Some(Err(reason)) => return Matched::Decided(Decision::new(candidate, Action::Reject(reason.into()))),
+        Some(Err(reason)) => return Matched::Decided(Decision::new(candidate, Action::Reject(reason))),
         Some(Ok(desired)) => desired,
     };
     let content = desired.content;

@@ -188,7 +188,7 @@ mod tests {
         }
         known.identity.as_mut().unwrap().hash = WrittenHash(hasher.finish());
         let candidate = candidate(&pipeline, &row);
-        let desired = pipeline.transform(&candidate.record, NOW, &Owners::default()).map(Box::new);
+        let desired = pipeline.transform(&candidate.record, NOW, &Owners::default()).map(Box::new).map_err(Box::new);
         let transformed = Transformed { candidate, desired: Some(desired) };
         let Matched::Unresolved(unresolved) = from_state(&pipeline, transformed, known, true) else {
             panic!("it is compared")
@@ -205,7 +205,8 @@ mod tests {
         let pipeline = fixture().pipeline();
         let decided = |known: &KnownState| {
             let candidate = candidate(&pipeline, &ROW);
-            let desired = pipeline.transform(&candidate.record, NOW, &Owners::default()).map(Box::new);
+            let desired =
+                pipeline.transform(&candidate.record, NOW, &Owners::default()).map(Box::new).map_err(Box::new);
             let transformed = Transformed { candidate, desired: Some(desired) };
             let Matched::Decided(mut decision) = from_state(&pipeline, transformed, known.clone(), false) else {
                 panic!("state decides it")

@@ -215,7 +215,7 @@ pub enum PairOutcome {
     /// HubSpot's answer proves it.
     Done,
     /// HubSpot refused it.
-    Refused(Reason),
+    Refused(Box<Reason>),
     /// The answer does not tell.
     Unknown,
 }
@@ -279,7 +279,7 @@ pub enum WriteOutcome {
         created: Option<bool>,
     },
     /// HubSpot refused this input.
-    Rejected(Reason),
+    Rejected(Box<Reason>),
     /// HubSpot said nothing of this input: it may have been written.
     Unknown,
 }

@@ -223,7 +223,7 @@ fn refuse(outcome: &mut PairOutcome, error: &ErrorBody) {
     if !reason.code.starts_with(crate::ports::state::ASSOCIATION_FAILURES) {
         reason.code = "SL5110".to_owned();
     }
-    *outcome = PairOutcome::Refused(reason);
+    *outcome = PairOutcome::Refused(reason.into());
 }
 
 /// The numbers that a text names (`COMPANY=42 is not valid`).

@@ -84,7 +84,7 @@ pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Wri
             unattributed.push(error);
         }
         for index in named {
-            outcomes[index] = WriteOutcome::Rejected(reason(error, None));
+            outcomes[index] = WriteOutcome::Rejected(reason(error, None).into());
         }
     }
     for object in answer.results {
@@ -109,7 +109,7 @@ pub(super) fn outcomes(batch: &WriteBatch<'_>, traces: Traces, answer: Batch<Wri
     // An error that names nobody is about the only input that is left, where there is only one.
     let mut left = (0..outcomes.len()).filter(|index| outcomes[*index] == WriteOutcome::Unknown);
     if let (Some(index), None, Some(error)) = (left.next(), left.next(), unattributed.first()) {
-        outcomes[index] = WriteOutcome::Rejected(reason(error, None));
+        outcomes[index] = WriteOutcome::Rejected(reason(error, None).into());
     }
     outcomes
 }

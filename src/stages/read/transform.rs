@@ -28,7 +28,7 @@ impl Stage for Transform {
         crash_point!("transform.begun");
         let transform = |candidate: Candidate| {
             let desired = candidate.member.then(|| cx.pipeline.transform(&candidate.record, cx.due_at, owners));
-            Transformed { candidate, desired: desired.map(|desired| desired.map(Box::new)) }
+            Transformed { candidate, desired: desired.map(|desired| desired.map(Box::new).map_err(Box::new)) }
         };
         Ok(batch.into_iter().map(transform).collect())
     }

@@ -242,7 +242,7 @@ impl<'a> AssociationBatch<'a> {
             match result.removes.and_then(|place| outcomes.get(place)) {
                 None | Some(PairOutcome::Done) => free.push(lookup),
                 Some(PairOutcome::Unknown) => open.push(lookup),
-                Some(PairOutcome::Refused(reason)) => self.set_aside(&lookup, reason.clone()),
+                Some(PairOutcome::Refused(reason)) => self.set_aside(&lookup, (**reason).clone()),
             }
         }
         Ok((free, open))
@@ -375,7 +375,7 @@ impl<'a> AssociationBatch<'a> {
                 }
                 Err(Fault::Reject(reason)) if part.len() == 1 => {
                     self.note_full(object, &pairs[0], &reason);
-                    outcomes[part[0]] = PairOutcome::Refused(reason);
+                    outcomes[part[0]] = PairOutcome::Refused(reason.into());
                 }
                 Err(Fault::Reject(_)) => {
                     let second = part.split_off(part.len() / 2);
@@ -397,7 +397,7 @@ impl<'a> AssociationBatch<'a> {
             let ends = self.kinds_at_ends(object, &changes[*index].pair);
             match ends.iter().find_map(|what| self.checkpoint.full(what)) {
                 Some(reason) => {
-                    outcomes[*index] = PairOutcome::Refused(reason);
+                    outcomes[*index] = PairOutcome::Refused(reason.into());
                     false
                 }
                 None => true,
@@ -472,7 +472,7 @@ impl<'a> AssociationBatch<'a> {
                     self.commit.settled.push((lookup.salesforce_id, lookup.key.clone(), None));
                     // The record at the other end may be gone: the next try does not trust what is remembered.
                     self.commit.rechecks.push((lookup.salesforce_id, lookup.key.clone()));
-                    self.set_aside(&lookup, reason.clone());
+                    self.set_aside(&lookup, (**reason).clone());
                 }
                 // It may stand by now.
                 Some(PairOutcome::Unknown) => open.push(DueLookup { settled: result.settled, ..lookup }),

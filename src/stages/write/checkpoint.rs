@@ -202,7 +202,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
     }
     let rejected = match (&mut decision.action, outcome) {
         (_, Outcome::Failed(reason)) => Err(reason),
-        (Action::Reject(reason), _) => Err((**reason).clone()),
+        (Action::Reject(reason), _) => Err(reason.clone()),
         (_, Outcome::Done { id, created }) => Ok((id, created, true)),
         (_, Outcome::NothingToSend) => Ok((None, None, false)),
     };
@@ -213,7 +213,7 @@ fn add_settled(cx: &StageContext, settled: Settled, commit: &mut Commit, delta: 
     match rejected {
         Err(reason) => {
             delta.failed += 1;
-            commit.failures.push(failure(cx, &decision, reason));
+            commit.failures.push(failure(cx, &decision, *reason));
             // It stands, and what was sent for it before is accounted for: so it is known from now on, but not what it holds.
             if decision.clears_unconfirmed && decision.hubspot_id.is_some() {
                 let standing = decision.identity.filter(|_| matches!(decision.action, Action::Reject(_)));

@@ -38,7 +38,7 @@ impl Stage for Delete {
             let outcome = match outcomes.remove(&decision.id()) {
                 Some(Outcome::Done { .. }) => Outcome::Done { id: decision.hubspot_id.clone(), created: None },
                 Some(outcome) => outcome,
-                None => Outcome::Failed(no_answer()),
+                None => Outcome::Failed(no_answer().into()),
             };
             Settled { decision, outcome }
         };
@@ -98,7 +98,7 @@ async fn existing_records(
         Err(StageError { cause: StageCause::Remote(Fault::Reject(_)), .. })
             if *key != cx.pipeline.target.match_property =>
         {
-            outcomes.extend(ids.iter().map(|id| (*id, Outcome::Failed(match_property_gone(key)))));
+            outcomes.extend(ids.iter().map(|id| (*id, Outcome::Failed(match_property_gone(key).into()))));
             return Ok(standing);
         }
         read => read?,
@@ -111,7 +111,7 @@ async fn existing_records(
             // The call before took it away, or somebody else did.
             Lookup::Absent => drop(outcomes.entry(id).or_insert(Outcome::NothingToSend)),
             // An answer that passes over it does not prove that it is gone.
-            Lookup::Unknown => drop(outcomes.insert(id, Outcome::Failed(no_answer()))),
+            Lookup::Unknown => drop(outcomes.insert(id, Outcome::Failed(no_answer().into()))),
         }
     }
     Ok(standing)

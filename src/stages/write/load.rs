@@ -78,7 +78,7 @@ impl LoadBatch<'_> {
             }
         }
         for index in unknown {
-            self.outcomes[index] = Some(Outcome::Failed(unconfirmed()));
+            self.outcomes[index] = Some(Outcome::Failed(unconfirmed().into()));
         }
         Ok(())
     }
@@ -115,7 +115,7 @@ impl LoadBatch<'_> {
                 }
                 Err(Fault::Reject(reason)) if part.len() == 1 && self.is_race(part[0], &reason) => unknown.extend(part),
                 Err(Fault::Reject(reason)) if part.len() == 1 => {
-                    self.outcomes[part[0]] = Some(Outcome::Failed(reason));
+                    self.outcomes[part[0]] = Some(Outcome::Failed(reason.into()));
                 }
                 Err(Fault::Reject(_)) => {
                     let (first, second) = part.split_at(part.len() / 2);

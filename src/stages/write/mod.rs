@@ -39,7 +39,7 @@ pub enum Outcome {
     /// There was nothing to send.
     NothingToSend,
     /// Refused for this record.
-    Failed(Reason),
+    Failed(Box<Reason>),
 }
 
 /// What a write stage achieved: records that were acknowledged are settled even when the stage could not go on.
