@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sqlx::{Connection, PgConnection};
 use syncline::model::failure::{Failure, Reason};
 use syncline::model::ids::{PipelineName, RunId, SalesforceId};
 use syncline::model::origin::RunOrigin;
@@ -13,6 +14,7 @@ use syncline::ports::overview::StateOverview;
 use syncline::ports::state::{Commit, RunRow, StateError, StateReader, StateWriter};
 use syncline::state::address::Address;
 use syncline::state::postgres::portals::{Before, Begun, Due, Next, Times, Turn, Wanted};
+use syncline::state::postgres::schema::{self, KNOWN, LOCKS};
 use syncline::state::postgres::store::PgState;
 use syncline::sys::clock::Clock;
 use syncline::sys::gate::Gate;
@@ -68,6 +70,39 @@ async fn who_has_lost_the_right_to_a_pipeline_notes_nothing_more() {
     drop(taken);
     drop(first.lease(&name(), "syncline sync").await.unwrap());
     assert_eq!(attempts(&first).await, [2]);
+}
+
+/// As another process makes the tables, which commits only when one more waits for the same lock. They are so few here that the server does
+/// not tell the one that waits of them by itself.
+fn made_beside(database: &str) -> std::process::Child {
+    let waits = format!(
+        "SELECT FROM pg_locks WHERE NOT granted AND locktype = 'advisory' AND classid = {LOCKS} AND objid = 0
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
+    let made = format!(
+        "BEGIN; SELECT pg_advisory_xact_lock({LOCKS}, 0); CREATE SCHEMA syncline;
+         CREATE TABLE syncline.version (version integer NOT NULL); INSERT INTO syncline.version VALUES ({KNOWN});
+         DO $$ BEGIN WHILE NOT EXISTS ({waits}) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; COMMIT"
+    );
+    shared().session(database, &made)
+}
+
+#[tokio::test]
+async fn who_waited_while_another_process_made_the_tables_finds_them() {
+    let database = shared().database();
+    let address = shared().address(&database, "s");
+    let mut connection = PgConnection::connect(address.split('?').next().unwrap()).await.unwrap();
+    assert_eq!(schema::version(&mut connection).await.unwrap(), None);
+    let mut beside = made_beside(&database);
+    let locked = format!(
+        "SELECT count(*) FROM pg_locks WHERE granted AND classid = {LOCKS} AND objid = 0 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    );
+    while shared().sql(&database, &locked) == "0" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL READ COMMITTED").execute(&mut connection).await.unwrap();
+    schema::migrate(&mut connection, "s").await.map_err(|fault| format!("{fault:?}")).unwrap();
+    assert!(beside.wait().unwrap().success());
 }
 
 fn wanted(owner: &str) -> Wanted {

@@ -21,10 +21,18 @@ pub const KNOWN: u32 = MIGRATIONS.len() as u32;
 /// The first of the two numbers of our locks ("SYNL"); the other is that of a state, or 0 for the tables.
 pub const LOCKS: i32 = 0x5359_4e4c;
 
+/// Whether the catalog of the database has something, as it is now. `to_regclass` and its like would not do: they answer from a cache of the
+/// session, which within a transaction may not know yet what another process has made while this one waited for a lock.
+async fn is_there(connection: &mut PgConnection, sql: &'static str) -> Result<bool, sqlx::Error> {
+    sqlx::query(sql).persistent(false).fetch_one(connection).await?.try_get(0)
+}
+
 /// The version of the tables; none where there are none.
 pub async fn version(connection: &mut PgConnection) -> Result<Option<u32>, sqlx::Error> {
-    let there = sqlx::query("SELECT to_regclass('syncline.version') IS NOT NULL").persistent(false);
-    if !there.fetch_one(&mut *connection).await?.try_get::<bool, _>(0)? {
+    let tables =
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                  WHERE n.nspname = 'syncline' AND c.relname = 'version')";
+    if !is_there(connection, tables).await? {
         return Ok(None);
     }
     let version = sqlx::query("SELECT version FROM syncline.version").persistent(false);
@@ -50,8 +58,8 @@ pub async fn migrate(connection: &mut PgConnection, shown: &str) -> Result<(), F
     not_newer(found.unwrap_or_default(), shown)?;
     if found.is_none() {
         // Asked for only where it is missing, so that somebody else may have made it for a role without that right.
-        let schema = "SELECT to_regnamespace('syncline') IS NULL";
-        if sqlx::query(schema).persistent(false).fetch_one(&mut *connection).await?.try_get(0)? {
+        let schema = "SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'syncline')";
+        if !is_there(connection, schema).await? {
             sqlx::raw_sql("CREATE SCHEMA syncline").execute(&mut *connection).await?;
         }
     }
