@@ -445,7 +445,7 @@ mod tests {
         let before = catalog();
         let mut after = before.clone();
         let source = after.sources.values_mut().next().unwrap();
-        change(source, after.targets.values_mut().next().unwrap());
+        change(std::sync::Arc::make_mut(source), after.targets.values_mut().next().unwrap());
         let got = changes(&before, &after);
         let shape: Vec<_> = got
             .iter()
@@ -567,7 +567,7 @@ mod tests {
         let before = catalog();
         let mut after = before.clone();
         let source = after.sources.values_mut().next().unwrap();
-        change(source, after.targets.values_mut().next().unwrap());
+        change(std::sync::Arc::make_mut(source), after.targets.values_mut().next().unwrap());
         let found = changes(&before, &after);
         let data: Vec<Value> =
             found.iter().map(|change| json!([change.attribute, change.value, change.before, change.after])).collect();

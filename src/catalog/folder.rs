@@ -6,9 +6,8 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
 
 use super::form::{self, SourceFile, TargetFile, VERSION};
 use super::{Catalog, text};
@@ -78,7 +77,7 @@ pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown
                                 "remove the files of the portal that is not meant, then `syncline catalog pull`",
                             ),
                     );
-                    shown.push(Shown { name: file, text, ..Shown::default() });
+                    shown.push(Shown::plain(file, text));
                     continue;
                 }
                 catalog.put_target(&connection, entry);
@@ -88,7 +87,7 @@ pub fn read(files: &Files, folder: &str) -> (Catalog, Vec<Diagnostic>, Vec<Shown
             Err(message) => {
                 let finding = Diagnostic::error("SL3008", &file, Place::File, message);
                 findings.push(finding.with_help("take the file away; `syncline catalog pull` writes what is missing"));
-                shown.push(Shown { name: file, text, ..Shown::default() });
+                shown.push(Shown::plain(file, text));
             }
         }
     }
@@ -111,23 +110,41 @@ fn one(files: &Files, path: &str) -> Result<(String, Parsed), String> {
 }
 
 fn parse(text: &str) -> Parsed {
-    let value: Value = serde_json::from_str(text).map_err(|error| {
+    const NO_VERSION: &str = "it is no file of the catalog: it has no `version`";
+    // A list would be taken for the members of a file by their places.
+    if text.trim_start().starts_with('[') {
+        return Err(NO_VERSION.to_owned());
+    }
+    let beginning: Beginning = serde_json::from_str(text).map_err(|error| {
+        if error.is_data() {
+            return format!("it is no file of the catalog: {error}");
+        }
         // The usual cause of broken files that are in git, and a JSON parser's message would not lead to it.
         let conflict = text.lines().any(|line| line.starts_with("<<<<<<< "));
         if conflict { "it contains merge conflict markers".to_owned() } else { format!("it is not JSON: {error}") }
     })?;
     // The version is read first, so that a newer form is called newer and not malformed.
-    match value["version"].as_u64() {
+    match beginning.version {
         Some(version) if version == u64::from(VERSION) => {}
         Some(version) => return Err(format!("its form has version {version}, this Syncline knows {VERSION}")),
-        None => return Err("it is no file of the catalog: it has no `version`".to_owned()),
+        None => return Err(NO_VERSION.to_owned()),
     }
     // The two forms are told apart by what only one of them can have, as Salesforce has fields.
-    if value.get("properties").is_some() { decode(value).map(File::Target) } else { decode(value).map(File::Source) }
+    match beginning.properties {
+        Some(IgnoredAny) => decode(text).map(File::Target),
+        None => decode(text).map(File::Source),
+    }
 }
 
-fn decode<T: DeserializeOwned>(value: Value) -> Result<T, String> {
-    serde_json::from_value(value).map_err(|error| format!("it is no file of the catalog: {error}"))
+/// What tells which form a file has.
+#[derive(Deserialize)]
+struct Beginning {
+    version: Option<u64>,
+    properties: Option<IgnoredAny>,
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is no file of the catalog: {error}"))
 }
 
 /// The files that the catalog is kept in: path relative to the project, and text.

@@ -7,6 +7,7 @@ pub mod form;
 pub mod text;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::association::AssociationType;
 use crate::model::object::{SourceObject, TargetObject};
@@ -15,7 +16,7 @@ use crate::model::object::{SourceObject, TargetObject};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Catalog {
     /// Salesforce objects, by connection and lower-case API name.
-    pub sources: BTreeMap<(String, String), SourceObject>,
+    pub sources: BTreeMap<(String, String), Arc<SourceObject>>,
     /// HubSpot objects, by connection and lower-case short name.
     pub targets: BTreeMap<(String, String), TargetEntry>,
 }
@@ -38,13 +39,18 @@ impl Catalog {
     }
 
     /// A Salesforce object; letter case does not matter.
-    pub fn source(&self, connection: &str, object: &str) -> Option<&SourceObject> {
+    pub fn source(&self, connection: &str, object: &str) -> Option<&Arc<SourceObject>> {
         self.sources.get(&(connection.to_owned(), object.to_ascii_lowercase()))
     }
 
     /// A HubSpot object by its short name, fully qualified name or object type id. A custom object goes before a standard
     /// one of the same name.
     pub fn target(&self, connection: &str, object: &str) -> Option<&TargetEntry> {
+        // Most are named as they are kept.
+        let key = (connection.to_owned(), object.to_ascii_lowercase());
+        if let Some(own) = self.targets.get(&key).filter(|entry| entry.object.custom) {
+            return Some(own);
+        }
         let target = || self.targets.iter().filter(|((target, _), _)| target == connection).map(|(_, entry)| entry);
         let named = |entry: &&TargetEntry| is_called(&entry.object, object);
         // A definition that says `orders` means the object that somebody made, even after HubSpot introduced one of
@@ -53,7 +59,8 @@ impl Catalog {
     }
 
     /// Adds a Salesforce object, or replaces it.
-    pub fn put_source(&mut self, connection: &str, object: SourceObject) {
+    pub fn put_source(&mut self, connection: &str, object: impl Into<Arc<SourceObject>>) {
+        let object = object.into();
         self.sources.insert((connection.to_owned(), object.name.to_ascii_lowercase()), object);
     }
 

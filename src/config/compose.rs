@@ -1,7 +1,8 @@
 //! YAML text -> a tree of texts as they were typed, with the place of each. Refuses what no definition needs: tags, several
 //! documents, deep nesting, many aliases. The only file that names the YAML parser.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -47,8 +48,22 @@ pub struct Document {
     pub spans: Spans,
 }
 
-/// Reads a text. Errors: what is wrong with it, at its place.
-pub fn compose(text: &str) -> Result<Document, Refused> {
+/// Reads a text; none where there are only comments. Errors: what is wrong with it, at its place.
+pub fn compose(text: &str) -> Result<Option<Rc<Node>>, Refused> {
+    // Nearly all texts are good, and nobody asks where things stand in one that is; what is wrong with another is told with its place.
+    match read(text, None) {
+        Ok(builder) if !builder.twice => Ok(builder.root),
+        Ok(_) | Err(_) => places(text).map(|document| document.root),
+    }
+}
+
+/// Reads a text, and where everything stands in it. Errors: what is wrong with it, at its place.
+pub fn places(text: &str) -> Result<Document, Refused> {
+    let Builder { root, spans, .. } = read(text, Some(Spans::default()))?;
+    Ok(Document { root, spans: spans.unwrap_or_default() })
+}
+
+fn read(text: &str, spans: Option<Spans>) -> Result<Builder<'_>, Refused> {
     // The parser passes some of them on, and they could hide text in a terminal.
     if let Some(refused) = yaml_errors::control_character(text) {
         return Err(refused);
@@ -56,7 +71,7 @@ pub fn compose(text: &str) -> Result<Document, Refused> {
     let mut builder = Builder {
         text,
         offsets: Offsets::new(text),
-        spans: Spans::default(),
+        spans,
         stack: Vec::new(),
         root: None,
         anchors: HashMap::new(),
@@ -64,18 +79,19 @@ pub fn compose(text: &str) -> Result<Document, Refused> {
         repeated: 0,
         documents: 0,
         end: 0,
+        twice: false,
     };
     // Events and no tree of the parser's own: only they have the places that findings point at.
     for event in Parser::new_from_str(text) {
         match event {
-            Ok((event, span)) => builder.event(&event, span)?,
+            Ok((event, span)) => builder.event(event, span)?,
             Err(error) => {
                 let at = builder.offsets.byte(error.marker().index()).min(text.len());
                 return Err(builder.stopped(error.info(), at));
             }
         }
     }
-    Ok(Document { root: builder.root, spans: builder.spans })
+    Ok(builder)
 }
 
 /// Character offsets of the parser as byte offsets.
@@ -115,7 +131,8 @@ enum Content {
 struct Builder<'a> {
     text: &'a str,
     offsets: Offsets,
-    spans: Spans,
+    /// None where they are not asked for: then pointers are empty, too.
+    spans: Option<Spans>,
     stack: Vec<Frame>,
     root: Option<Rc<Node>>,
     /// What anchors name, with its size.
@@ -125,10 +142,12 @@ struct Builder<'a> {
     documents: usize,
     /// End of the last event.
     end: usize,
+    /// A key stands twice in a map whose places are not kept.
+    twice: bool,
 }
 
 impl Builder<'_> {
-    fn event(&mut self, event: &Event<'_>, span: Span) -> Result<(), Refused> {
+    fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Refused> {
         let range = self.offsets.byte(span.start.index())..self.offsets.byte(span.end.index());
         self.end = range.end.min(self.text.len());
         match event {
@@ -140,7 +159,7 @@ impl Builder<'_> {
                     return Err(Refused::new("SL1011", range, "the file holds several documents").with_help(help));
                 }
             }
-            Event::Alias(anchor) => self.alias(*anchor, range)?,
+            Event::Alias(anchor) => self.alias(anchor, range)?,
             Event::Scalar(text, style, anchor, tag) => {
                 self.indented(range.start)?;
                 if tag.is_some() {
@@ -148,14 +167,13 @@ impl Builder<'_> {
                     return Err(Refused::new("SL1011", range, "tags are not supported").with_help(help));
                 }
                 if self.expects_key() {
-                    return self.key(text, range);
+                    return self.key(kept(text), range);
                 }
-                let pointer = self.next_pointer();
-                self.spans.add_value(pointer, self.trimmed(range, *style));
-                let node = Rc::new(Node::Scalar { text: text.to_string(), plain: *style == ScalarStyle::Plain });
-                self.put(node, *anchor, 1);
+                self.note_value(|builder| builder.trimmed(range, style));
+                let node = Rc::new(Node::Scalar { text: kept(text), plain: style == ScalarStyle::Plain });
+                self.put(node, anchor, 1);
             }
-            Event::SequenceStart(anchor, tag) | Event::MappingStart(anchor, tag) => {
+            Event::SequenceStart(anchor, ref tag) | Event::MappingStart(anchor, ref tag) => {
                 self.indented(range.start)?;
                 if tag.is_some() {
                     return Err(Refused::new("SL1011", range, "tags are not supported").with_help("remove the tag"));
@@ -170,9 +188,9 @@ impl Builder<'_> {
                     Event::MappingStart(..) => Content::Map(Vec::new(), None),
                     _ => Content::List(Vec::new()),
                 };
-                let pointer = self.next_pointer();
-                self.spans.add_value(pointer.clone(), range.clone());
-                self.stack.push(Frame { pointer, start: range.start, anchor: *anchor, size: 1, content });
+                let start = range.start;
+                let pointer = self.note_value(|_| range);
+                self.stack.push(Frame { pointer, start, anchor, size: 1, content });
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(range.end),
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => {}
@@ -200,21 +218,24 @@ impl Builder<'_> {
     }
 
     /// Takes a key of the map that is open; its value comes with the next event.
-    fn key(&mut self, text: &str, range: Range<usize>) -> Result<(), Refused> {
+    fn key(&mut self, text: String, range: Range<usize>) -> Result<(), Refused> {
         let Some(Frame { pointer, content: Content::Map(_, next), .. }) = self.stack.last_mut() else { return Ok(()) };
-        let entry = format!("{pointer}/{}", escape(text));
         // Their order of precedence surprises, and a reviewer could not see what a key holds.
         if text == "<<" {
             let refused = Refused::new("SL1011", range, "merge keys are not supported");
             return Err(refused.with_help("write the keys out"));
         }
-        // Most readers keep the last one silently, so one of the two lines would have no effect.
-        if let Some(first) = self.spans.add_key(&entry, range.clone()) {
-            let mut refused = Refused::new("SL1007", range, format!("the key `{text}` appears twice"));
-            refused.other = Some((first, "it appears here first"));
-            return Err(refused.with_label("and here again").with_help("keep one of them"));
+        let mut entry = String::new();
+        if let Some(spans) = &mut self.spans {
+            entry = format!("{pointer}/{}", escape(&text));
+            // Most readers keep the last one silently, so one of the two lines would have no effect.
+            if let Some(first) = spans.add_key(&entry, range.clone()) {
+                let mut refused = Refused::new("SL1007", range, format!("the key `{text}` appears twice"));
+                refused.other = Some((first, "it appears here first"));
+                return Err(refused.with_label("and here again").with_help("keep one of them"));
+            }
         }
-        *next = Some((text.to_owned(), entry));
+        *next = Some((text, entry));
         Ok(())
     }
 
@@ -239,16 +260,27 @@ impl Builder<'_> {
             let message = format!("aliases repeat more than {REPEATED_MAX} values");
             return Err(Refused::new("SL1011", range, message).with_help("write out what is needed"));
         }
-        let pointer = self.next_pointer();
-        self.spans.add_value(pointer, range);
+        self.note_value(|_| range);
         // Shared and not copied; the size is counted as if it were.
         self.put(node, 0, size);
         Ok(())
     }
 
+    /// Notes where the value that comes stands, and gives its pointer.
+    fn note_value(&mut self, place: impl FnOnce(&Self) -> Range<usize>) -> String {
+        if self.spans.is_none() {
+            return String::new();
+        }
+        let (pointer, place) = (self.next_pointer(), place(self));
+        if let Some(spans) = &mut self.spans {
+            spans.add_value(pointer.clone(), place);
+        }
+        pointer
+    }
+
     /// The pointer of the value that comes.
-    fn next_pointer(&mut self) -> String {
-        match self.stack.last_mut() {
+    fn next_pointer(&self) -> String {
+        match self.stack.last() {
             None => String::new(),
             Some(Frame { pointer, content: Content::List(items), .. }) => format!("{pointer}/{}", items.len()),
             Some(Frame { content: Content::Map(_, next), .. }) => {
@@ -275,8 +307,14 @@ impl Builder<'_> {
 
     fn close(&mut self, end: usize) {
         let Some(Frame { pointer, start, anchor, size, content }) = self.stack.pop() else { return };
-        let shown = &self.text[start..end.max(start).min(self.text.len())];
-        self.spans.add_value(pointer, start..start + shown.trim_end().len());
+        match (&mut self.spans, &content) {
+            (Some(spans), _) => {
+                let shown = &self.text[start..end.max(start).min(self.text.len())];
+                spans.add_value(pointer, start..start + shown.trim_end().len());
+            }
+            (None, Content::Map(entries, _)) => self.twice |= has_twice(entries),
+            (None, Content::List(_)) => {}
+        }
         let node = match content {
             Content::List(items) => Node::List(items),
             Content::Map(entries, _) => Node::Map(entries),
@@ -306,6 +344,27 @@ impl Builder<'_> {
     }
 }
 
+/// A text in memory of its own length: the parser's is several times as long, and definitions keep thousands of them.
+fn kept(text: Cow<'_, str>) -> String {
+    let mut text = text.into_owned();
+    text.shrink_to_fit();
+    text
+}
+
+/// Whether a key stands twice.
+fn has_twice(entries: &[(String, Rc<Node>)]) -> bool {
+    // Most maps have a handful of keys, where looking at each pair is quickest.
+    const FEW: usize = 12;
+    if entries.len() <= FEW {
+        return entries
+            .iter()
+            .enumerate()
+            .any(|(index, (key, _))| entries[..index].iter().any(|(known, _)| known == key));
+    }
+    let mut known = HashSet::with_capacity(entries.len());
+    entries.iter().any(|(key, _)| !known.insert(key))
+}
+
 fn too_deep(span: Range<usize>) -> Refused {
     let refused = Refused::new("SL1011", span, format!("the file is nested more than {DEPTH_MAX} deep"));
     refused.with_help("no definition needs that")
@@ -318,6 +377,11 @@ mod tests {
     #[track_caller]
     fn refuse(text: &str, code: &str, part: &str) {
         let refused = compose(text).expect_err(text);
+        // The reading without places refuses it as well, or leaves it to the other.
+        match read(text, None) {
+            Ok(builder) => assert!(builder.twice, "{text}"),
+            Err(first) => assert_eq!(first.code, refused.code, "{text}"),
+        }
         assert_eq!(refused.code, code, "{refused:?}");
         assert!(refused.message.contains(part), "{refused:?}");
     }
@@ -340,8 +404,19 @@ mod tests {
     }
 
     #[test]
+    fn a_text_is_the_same_with_its_places_and_without() {
+        let many = |last: usize| (0..last).map(|key| format!("k{key}: {key}\n")).collect::<String>();
+        for text in ["", "# a\n", "a: [1, {b: \"x\\ty\"}]\nc: &x |\n  d\ne: *x\n", &many(5), &many(50)] {
+            assert_eq!(compose(text).unwrap(), places(text).unwrap().root, "{text}");
+        }
+        for last in [2, 11, 12, 13, 50] {
+            refuse(&format!("{}k1: 1\n", many(last)), "SL1007", "`k1` appears twice");
+        }
+    }
+
+    #[test]
     fn texts_stay_as_they_are_typed() {
-        let typed = |text: &str| match compose(&format!("a: {text}\n")).unwrap().root.as_deref() {
+        let typed = |text: &str| match compose(&format!("a: {text}\n")).unwrap().as_deref() {
             Some(Node::Map(entries)) => match &*entries[0].1 {
                 Node::Scalar { text, plain } => (text.clone(), *plain),
                 other => panic!("{other:?}"),

@@ -37,7 +37,7 @@ pub fn read(files: &Files) -> DotEnv {
         let finding = finding.with_help("put an ordinary text file there, or none");
         DotEnv {
             findings: vec![finding],
-            file: Some(SourceFile { name: Arc::clone(&name), ..SourceFile::default() }),
+            file: Some(SourceFile::plain(Arc::clone(&name), String::new())),
             ..DotEnv::default()
         }
     };
@@ -88,7 +88,7 @@ fn parse(name: &Arc<str>, text: &str) -> DotEnv {
         }
     }
     let covered = covered(text, &shown);
-    done.file = Some(SourceFile { name: Arc::clone(name), text: text.to_owned(), covered, ..SourceFile::default() });
+    done.file = Some(SourceFile::plain(Arc::clone(name), text.to_owned()).with_covered(covered));
     done
 }
 

@@ -8,7 +8,7 @@ use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
 use super::read::SourceFile;
-use super::schema::Definition;
+use super::schema::{self, Definition, PATTERN};
 use super::yaml::escape;
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, TOLD_MAX, cap};
@@ -75,7 +75,7 @@ impl Explain<'_> {
     fn branch(&self, branch: &Value, part: &Value, prefix: &str, findings: &mut Vec<Diagnostic>) {
         // A branch refers to definitions that stand at the root.
         let schema = self.with_definitions(branch);
-        if let Ok(validator) = jsonschema::validator_for(&schema) {
+        if let Some(validator) = schema::validator(&schema) {
             self.check(&validator, &schema, part, prefix, findings);
         }
     }
@@ -156,7 +156,7 @@ impl Explain<'_> {
                 let label = format!("expected at most {limit} characters");
                 findings.push(value("SL1008", format!("`{name}` is too long")).with_label(label));
             }
-            ValidationErrorKind::Pattern { .. } => {
+            ValidationErrorKind::Custom { keyword, .. } if keyword == PATTERN => {
                 let rule = self.resolve(schema, error.schema_path().as_str(), 1);
                 let subject = match name.parse::<usize>() {
                     Ok(number) => format!("entry {} of the list", number + 1),

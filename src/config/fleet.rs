@@ -65,7 +65,7 @@ pub fn check(files: &Files, variables: Variables<'_>, loaded: &Loaded) -> Checke
             }
             checked.findings.push(finding);
         }
-        let number = config.and_then(|_| file.scalars.get("/portal_id").cloned());
+        let number = config.and_then(|_| file.scalars().get("/portal_id").cloned());
         if let Some(number) = number
             && let Some(other) = numbers.insert(number.clone(), name.clone())
         {

@@ -238,7 +238,7 @@ pub(super) fn project(files: &Files, environment: Environment<'_>, loaded: &mut 
     loaded.findings.extend(in_portal.findings);
     hide::remember(&value);
     let mut config = expanded(files, &file, value, (given, &variables, optional), loaded)?;
-    let written = |pointer: &String| match file.spans.value(pointer) {
+    let written = |pointer: &String| match file.spans().value(pointer) {
         Some(range) if file.is_overridden(pointer) => Place::Bytes(range),
         _ => Place::Value(pointer.clone()),
     };
@@ -300,7 +300,9 @@ fn expanded(
     }
     // What is not there cannot be judged.
     let open = |place: &Place| match place {
-        Place::Value(at) if at.starts_with("/targets/") => file.scalars.get(at).is_some_and(|text| text.contains("${")),
+        Place::Value(at) if at.starts_with("/targets/") => {
+            file.scalars().get(at).is_some_and(|text| text.contains("${"))
+        }
         Place::Value(at) => later.contains_key(at) || open.iter().any(|error| error.pointer == *at),
         _ => false,
     };
@@ -517,7 +519,7 @@ fn unread(folder: &str, others: &[String]) -> Option<Diagnostic> {
 /// The name that a broken file gives its pipeline, as far as it can be read.
 fn called(file: &SourceFile) -> Option<String> {
     // Texts are known even where the schema refused the file; the line is for a file that is no YAML.
-    let decoded = file.scalars.get("/name").cloned();
+    let decoded = file.scalars().get("/name").cloned();
     decoded.or_else(|| {
         let line = file.text.lines().find_map(|line| line.strip_prefix("name:"))?;
         let name = line.split(" #").next().unwrap_or(line).trim().trim_matches(['"', '\'']);

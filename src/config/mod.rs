@@ -9,6 +9,7 @@ pub mod connections;
 pub mod decode;
 pub mod dotenv;
 pub mod env;
+pub mod expected;
 pub mod explain;
 pub mod files;
 pub mod fleet;

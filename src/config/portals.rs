@@ -103,7 +103,7 @@ pub fn read(files: &Files, path: &str, findings: &mut Vec<Diagnostic>) -> (Sourc
     hide::remember(&value);
     // What is still to be put in cannot be judged.
     let open = |place: &Place| match place {
-        Place::Value(at) => file.scalars.get(at).is_some_and(|text| text.contains("${")),
+        Place::Value(at) => file.scalars().get(at).is_some_and(|text| text.contains("${")),
         _ => false,
     };
     let config: Option<PortalConfig> = decode_but(&file, "portal", value.clone(), open, findings);
@@ -222,7 +222,7 @@ pub fn at_home(mut finding: Diagnostic, portal: &SourceFile) -> Diagnostic {
     let moved = match &finding.place {
         Place::Key(at) | Place::Value(at) if &*finding.file == PROJECT_FILE => {
             let told = ["/connections/", "/alerts/"].iter().any(|part| at.starts_with(part)) || at == "/state";
-            let stands = told && portal.spans.value(at).is_some();
+            let stands = told && portal.spans().value(at).is_some();
             // The portal's number is put into each connection.
             let number = at.starts_with("/connections/") && at.ends_with("/portal_id");
             match (stands, number) {

@@ -45,7 +45,7 @@ pub struct PortalConfig {
     /// The portal's state. Unless set, a folder of the portal's name beside the project's state: `sqlite:.syncline/acme/state.db`; in
     /// PostgreSQL, the state of the portal's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://).+$"), example = &"sqlite:.syncline/acme.db")]
+    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://)[^\\r\\n]+$"), example = &"sqlite:.syncline/acme.db")]
     pub state: Option<String>,
     /// Limits of all pipelines, in place of their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -81,7 +81,7 @@ pub struct ProjectConfig {
     /// Where Syncline keeps its state: `sqlite:PATH`, the path relative to this file, or `postgres://USER:PASSWORD@HOST/DATABASE?state=NAME`.
     /// A target has its own.
     #[serde(default = "default_state")]
-    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://).+$"), example = &"sqlite:.syncline/state.db")]
+    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://)[^\\r\\n]+$"), example = &"sqlite:.syncline/state.db")]
     pub state: String,
     /// Folder of the pipeline files, inside the project.
     #[serde(default = "default_pipelines")]
@@ -120,7 +120,7 @@ pub struct OverrideConfig {
     /// The target's state. Unless set, a folder of the target's name beside the project's state: `sqlite:.syncline/dev/state.db`; in
     /// PostgreSQL, the state of the target's name.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://).+$"), example = &"sqlite:.syncline/dev.db")]
+    #[schemars(regex(pattern = "^(sqlite:|postgres(ql)?://)[^\\r\\n]+$"), example = &"sqlite:.syncline/dev.db")]
     pub state: Option<String>,
     /// Limits of all pipelines, in place of their own.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,14 +1,15 @@
 //! One definition file: read with limits, indexed, parsed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::associate::place_in_file;
-use super::compose::compose;
+use super::compose::{compose, places};
 use super::files::Files;
 use super::project::is_about_accounts;
+use super::schema::{self, Definition};
 use super::spans::{Spans, within};
-use super::{hide, schema, typed, yaml};
+use super::{hide, typed, yaml};
 use crate::diagnostic::{Diagnostic, Place};
 use crate::sys::files::ReadError;
 
@@ -17,7 +18,7 @@ use crate::sys::files::ReadError;
 pub const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A file's text with the places of everything in it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct SourceFile {
     /// Name relative to the project.
     pub name: Arc<str>,
@@ -25,29 +26,74 @@ pub struct SourceFile {
     pub text: String,
     /// The text with its secrets covered; empty where it has none.
     pub covered: String,
-    /// Where everything stands.
-    pub spans: Spans,
-    /// Decoded scalars that findings point into, by pointer.
-    pub scalars: BTreeMap<String, String>,
     /// The pointer of what is put over the rest: a place that stands below it is found there. Empty where nothing is.
     pub over: String,
+    /// The schema whose types its scalars have; none where it is no definition or no YAML: then nothing in it is found by a pointer.
+    schema_name: Option<&'static str>,
+    /// Made when it is asked for, once for all copies: a file that is good has no finding that would need a place in it. It is of the text as
+    /// it was read, which stays what it is.
+    index: Arc<OnceLock<Index>>,
+}
+
+/// What stands where in a file.
+#[derive(Debug, Clone, Default)]
+struct Index {
+    spans: Spans,
+    /// Decoded scalars that findings point into, by pointer.
+    scalars: BTreeMap<String, String>,
 }
 
 impl SourceFile {
+    /// A file that is no definition: a finding about it is about the whole of it, or names the bytes.
+    pub fn plain(name: Arc<str>, text: String) -> Self {
+        Self { name, text, ..Self::default() }
+    }
+
+    /// With its secrets covered in this text, of the same lines and columns.
+    pub fn with_covered(self, covered: String) -> Self {
+        Self { covered, ..self }
+    }
+
     /// The text as it may be quoted: with the same lines and columns, and no secret.
     pub fn quotable(&self) -> &str {
         if self.covered.is_empty() { &self.text } else { &self.covered }
     }
 
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| {
+            let document = self.schema_name.and_then(|name| Some((name, places(&self.text).ok()?)));
+            let Some((name, document)) = document else { return Index::default() };
+            let mut scalars = BTreeMap::new();
+            if let Some(root) = document.root {
+                collect_scalars(
+                    &typed::value(root, schema::definition(name).map(Definition::expected)),
+                    String::new(),
+                    &mut scalars,
+                );
+            }
+            Index { spans: document.spans, scalars }
+        })
+    }
+
+    /// Where everything stands; nothing of a file that is no YAML.
+    pub fn spans(&self) -> &Spans {
+        &self.index().spans
+    }
+
+    /// The texts in it, by pointer.
+    pub fn scalars(&self) -> &BTreeMap<String, String> {
+        &self.index().scalars
+    }
+
     /// Whether a place is one that is put over by another.
     pub fn is_overridden(&self, pointer: &str) -> bool {
-        !self.over.is_empty() && self.spans.value(&format!("{}{pointer}", self.over)).is_some()
+        !self.over.is_empty() && self.spans().value(&format!("{}{pointer}", self.over)).is_some()
     }
 
     /// The place in bytes; the whole file is the first line that says something.
     pub fn locate(&self, place: &Place) -> std::ops::Range<usize> {
         let moved = match place {
-            Place::Key(pointer) | Place::Value(pointer) if self.spans.value("/associate").is_some() => {
+            Place::Key(pointer) | Place::Value(pointer) if self.spans().value("/associate").is_some() => {
                 place_in_file(pointer).map(Place::Value)
             }
             Place::Key(pointer) if self.is_overridden(pointer) => Some(Place::Key(format!("{}{pointer}", self.over))),
@@ -58,10 +104,10 @@ impl SourceFile {
         };
         let found = match moved.as_ref().unwrap_or(place) {
             Place::File => None,
-            Place::Key(pointer) => self.spans.key(pointer).or_else(|| self.spans.nearest(pointer)),
+            Place::Key(pointer) => self.spans().key(pointer).or_else(|| self.spans().nearest(pointer)),
             Place::Value(pointer) => self.value(pointer),
-            Place::Within(pointer, part) => self.spans.value(pointer).map(|scalar| {
-                let decoded = self.scalars.get(pointer);
+            Place::Within(pointer, part) => self.spans().value(pointer).map(|scalar| {
+                let decoded = self.scalars().get(pointer);
                 decoded.map_or(scalar.clone(), |decoded| within(&self.text, scalar.clone(), decoded, part.clone()))
             }),
             Place::Bytes(bytes) => Some(bytes.clone()),
@@ -90,15 +136,15 @@ impl SourceFile {
 
     /// A value's place; of one that takes several lines, its key.
     fn value(&self, pointer: &str) -> Option<std::ops::Range<usize>> {
-        let span = self.spans.value(pointer);
+        let span = self.spans().value(pointer);
         match span {
             // A caret under thirty lines marks nothing.
             Some(span) if !self.text.get(span.clone()).is_some_and(|text| text.contains('\n')) => Some(span),
-            Some(span) => self.spans.key(pointer).or_else(|| {
+            Some(span) => self.spans().key(pointer).or_else(|| {
                 let line = self.text.get(span.clone()).and_then(|text| text.lines().next()).map_or(0, str::len);
                 Some(span.start..span.start + line)
             }),
-            None => self.spans.nearest(pointer),
+            None => self.spans().nearest(pointer),
         }
     }
 }
@@ -109,9 +155,9 @@ pub fn read(
     files: &Files,
     path: &str,
     name: &Arc<str>,
-    schema_name: &str,
+    schema_name: &'static str,
 ) -> (SourceFile, Result<serde_yaml::Value, Diagnostic>) {
-    let mut file = SourceFile { name: Arc::clone(name), ..SourceFile::default() };
+    let mut file = SourceFile::plain(Arc::clone(name), String::new());
     if let Err(finding) = text(files, path, &mut file.text) {
         file.covered = hide::covered(&file.text, is_about_accounts(name)).unwrap_or_default();
         return (file, Err(finding.in_file(name)));
@@ -121,7 +167,7 @@ pub fn read(
 }
 
 /// The same for a text that is there already.
-pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Value, Diagnostic> {
+pub fn parse(file: &mut SourceFile, schema_name: &'static str) -> Result<serde_yaml::Value, Diagnostic> {
     let name = Arc::clone(&file.name);
     // Before anything is judged, as any finding may quote the text.
     file.covered = hide::covered(&file.text, is_about_accounts(&name)).unwrap_or_default();
@@ -129,8 +175,8 @@ pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Val
         let finding = Diagnostic::error("SL1001", &name, Place::File, "the file is empty");
         return Err(finding.with_help("start with `version: 1`"));
     }
-    let document = match compose(&file.text) {
-        Ok(document) => document,
+    let root = match compose(&file.text) {
+        Ok(root) => root,
         Err(refused) => {
             let mut finding = Diagnostic::error(refused.code, &name, Place::Bytes(refused.span), refused.message);
             finding.label = refused.label;
@@ -139,15 +185,11 @@ pub fn parse(file: &mut SourceFile, schema_name: &str) -> Result<serde_yaml::Val
             return Err(finding);
         }
     };
-    file.spans = document.spans;
-    // A file of comments alone; the schema says what is missing.
-    let Some(root) = document.root else { return Ok(serde_yaml::Value::Null) };
-    let value = typed::value(
-        &root,
-        schema::definition(schema_name).map_or(&serde_json::Value::Null, |definition| &definition.schema),
-    );
-    collect_scalars(&value, String::new(), &mut file.scalars);
-    Ok(value)
+    file.schema_name = Some(schema_name);
+    // Without a root it is a file of comments alone; the schema says what is missing.
+    Ok(root.map_or(serde_yaml::Value::Null, |root| {
+        typed::value(root, schema::definition(schema_name).map(Definition::expected))
+    }))
 }
 
 fn collect_scalars(value: &serde_yaml::Value, pointer: String, scalars: &mut BTreeMap<String, String>) {

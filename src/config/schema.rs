@@ -2,8 +2,12 @@
 
 use std::sync::OnceLock;
 
+use jsonschema::paths::Location;
+use jsonschema::{Keyword, ValidationError};
+use regex::Regex;
 use schemars::generate::SchemaSettings;
 
+use super::expected::Expected;
 use super::pipeline::PipelineConfig;
 use super::pipeline_test::PipelineTestConfig;
 use super::project::{PortalConfig, ProjectConfig};
@@ -17,6 +21,53 @@ pub struct Definition {
     pub schema: serde_json::Value,
     /// Its checker; none where the schema itself is broken.
     pub validator: Option<jsonschema::Validator>,
+    expected: OnceLock<Expected>,
+}
+
+impl Definition {
+    /// What it takes at each place, worked out once.
+    pub fn expected(&'static self) -> &'static Expected {
+        self.expected.get_or_init(|| Expected::whole(&self.schema))
+    }
+}
+
+/// The keyword whose values are regular expressions.
+pub const PATTERN: &str = "pattern";
+
+/// A regular expression that is compiled when there is a text to compare with it: most of a schema's are about keys that a file does not have.
+struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl<'i> Keyword<'i> for Pattern {
+    fn validate(&self, instance: &'i serde_json::Value) -> Result<(), ValidationError<'i>> {
+        match self.is_valid(instance) {
+            true => Ok(()),
+            false => Err(ValidationError::custom("it does not have the form")),
+        }
+    }
+
+    fn is_valid(&self, instance: &'i serde_json::Value) -> bool {
+        let Some(text) = instance.as_str() else { return true };
+        let compiled = self.compiled.get_or_init(|| Regex::new(&self.text).ok());
+        compiled.as_ref().is_some_and(|compiled| compiled.is_match(text))
+    }
+}
+
+fn pattern<'a>(
+    _: &'a serde_json::Map<String, serde_json::Value>,
+    value: &'a serde_json::Value,
+    _: Location,
+) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>> {
+    let text = value.as_str().unwrap_or_default().to_owned();
+    Ok(Box::new(Pattern { text, compiled: OnceLock::new() }))
+}
+
+/// What checks values against a schema; none where the schema itself is broken. What it says of texts without the expected form is of the
+/// kind `Custom`, with [`PATTERN`] as its keyword.
+pub fn validator(schema: &serde_json::Value) -> Option<jsonschema::Validator> {
+    jsonschema::options().with_keyword(PATTERN, pattern).build(schema).ok()
 }
 
 /// The schema of a kind of definition, made once, when it is asked for: compiling one takes longer than checking a file.
@@ -24,8 +75,8 @@ pub fn definition(name: &str) -> Option<&'static Definition> {
     static ALL: [OnceLock<Option<Definition>>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
     let prepared = || {
         let schema = value(name)?;
-        let validator = jsonschema::validator_for(&schema).ok();
-        Some(Definition { schema, validator })
+        let validator = validator(&schema);
+        Some(Definition { schema, validator, expected: OnceLock::new() })
     };
     let place = NAMES.iter().position(|known| *known == name)?;
     ALL[place].get_or_init(prepared).as_ref()
@@ -171,5 +222,41 @@ fn allow_variables(value: &mut serde_json::Value) {
         }
         serde_json::Value::Array(items) => items.iter_mut().for_each(allow_variables),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patterns(value: &serde_json::Value, found: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(members) => members.iter().for_each(|(key, member)| match member {
+                serde_json::Value::String(pattern) if key == PATTERN => found.push(pattern.clone()),
+                member => patterns(member, found),
+            }),
+            serde_json::Value::Array(items) => items.iter().for_each(|item| patterns(item, found)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn every_schema_and_pattern_compiles() {
+        for name in NAMES {
+            let definition = definition(name).unwrap();
+            assert!(definition.validator.is_some(), "{name}");
+            let mut found = Vec::new();
+            patterns(&definition.schema, &mut found);
+            assert!(!found.is_empty(), "{name}");
+            for pattern in found {
+                assert!(Regex::new(&pattern).is_ok(), "{name}: {pattern}");
+                // These mean something else in an editor, whose regular expressions are JavaScript's.
+                let plain = pattern.replace("\\.", "");
+                assert!(
+                    ![".", "\\d", "\\w", "\\s", "\\b"].iter().any(|part| plain.contains(part)),
+                    "{name}: {pattern}"
+                );
+            }
+        }
     }
 }

@@ -74,11 +74,11 @@ pub fn within(text: &str, scalar: Range<usize>, decoded: &str, part: Range<usize
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::compose::compose;
+    use crate::config::compose::places;
 
     #[track_caller]
     fn check(text: &str, pointer: &str, key: Option<&str>, value: Option<&str>) {
-        let spans = compose(text).unwrap().spans;
+        let spans = places(text).unwrap().spans;
         assert_eq!(spans.key(pointer).map(|span| &text[span]), key, "key of {pointer}");
         assert_eq!(spans.value(pointer).map(|span| &text[span]), value, "value of {pointer}");
     }
@@ -97,7 +97,7 @@ mod tests {
 
     #[track_caller]
     fn check_within(text: &str, decoded: &str, part: &str) {
-        let spans = compose(text).unwrap().spans;
+        let spans = places(text).unwrap().spans;
         let start = decoded.find(part).unwrap();
         let found = within(text, spans.value("/w").unwrap(), decoded, start..start + part.len());
         assert_eq!(&text[found], part, "{text}");

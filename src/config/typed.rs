@@ -1,114 +1,53 @@
 //! Texts as they were typed -> values of the types that a schema asks for.
 
+use std::rc::Rc;
+
 use serde_yaml::{Mapping, Number, Value};
 
 use super::compose::{Node, compose};
+use super::expected::Expected;
 use super::yaml_errors::Refused;
 
 /// Reads one document without a schema: a scalar without quotes is what it looks like.
 pub fn parse(text: &str) -> Result<Value, Refused> {
-    let document = compose(text)?;
-    Ok(document.root.map_or(Value::Null, |root| typed(&root, &Expected::default())))
+    Ok(compose(text)?.map_or(Value::Null, |root| value(root, None)))
 }
 
 /// A document as values. Where the schema takes a text, a scalar is the text as it stands in the file: `1.10`, `0x1F` and
 /// `true` keep every character, with quotes or without. Elsewhere it is the number or the boolean that it looks like. A
 /// blank (`null`, `~`, nothing) is blank everywhere. Keys are texts.
-pub fn value(root: &Node, schema: &serde_json::Value) -> Value {
-    typed(root, &Expected::new(schema, [schema]))
-}
-
-/// The parts of a schema that one place of a document may fit.
-#[derive(Default)]
-struct Expected<'a> {
-    root: Option<&'a serde_json::Value>,
-    shapes: Vec<&'a serde_json::Value>,
-}
-
-impl<'a> Expected<'a> {
-    fn new(root: &'a serde_json::Value, shapes: impl IntoIterator<Item = &'a serde_json::Value>) -> Self {
-        let mut expected = Self { root: Some(root), shapes: Vec::new() };
-        shapes.into_iter().for_each(|shape| expected.add(shape, 0));
-        expected
-    }
-
-    /// Adds a shape with everything that it refers to or chooses from.
-    fn add(&mut self, shape: &'a serde_json::Value, depth: usize) {
-        // A schema may refer to itself.
-        const REFERENCES_MAX: usize = 16;
-        if depth > REFERENCES_MAX {
-            return;
-        }
-        self.shapes.push(shape);
-        let target = shape.get("$ref").and_then(serde_json::Value::as_str).and_then(|path| path.strip_prefix('#'));
-        if let Some(target) = target.and_then(|path| self.root?.pointer(path)) {
-            self.add(target, depth + 1);
-        }
-        for choice in ["oneOf", "anyOf", "allOf"] {
-            let branches = shape.get(choice).and_then(serde_json::Value::as_array).into_iter().flatten();
-            branches.for_each(|branch| self.add(branch, depth + 1));
-        }
-    }
-
-    /// What all possible shapes have in common at a place further in.
-    fn inner(&self, inner: impl Fn(&'a serde_json::Value) -> Option<&'a serde_json::Value>) -> Self {
-        match self.root {
-            Some(root) => Self::new(root, self.shapes.iter().filter_map(|shape| inner(shape))),
-            None => Self::default(),
-        }
-    }
-
-    fn key(&self, key: &str) -> Self {
-        self.inner(|shape| {
-            let named = shape.get("properties").and_then(|known| known.get(key));
-            named.or_else(|| shape.get("additionalProperties").filter(|shape| shape.is_object()))
-        })
-    }
-
-    fn items(&self) -> Self {
-        self.inner(|shape| shape.get("items"))
-    }
-
-    fn takes_text(&self) -> bool {
-        // Where a text is one of several choices, the text is kept: a number can be made of it later, and no digit is
-        // lost.
-        self.shapes.iter().any(|shape| match shape.get("type") {
-            Some(serde_json::Value::String(kind)) => kind == "string",
-            Some(serde_json::Value::Array(kinds)) => kinds.iter().any(|kind| kind == "string"),
-            _ => false,
-        })
-    }
-}
-
-fn typed(node: &Node, expected: &Expected<'_>) -> Value {
-    match node {
-        Node::Scalar { text, plain: false } => Value::String(text.clone()),
-        Node::Scalar { text, plain: true } => match plain(text) {
-            Value::Bool(_) | Value::Number(_) if expected.takes_text() => Value::String(text.clone()),
-            value => value,
+pub fn value(node: Rc<Node>, expected: Option<&Expected>) -> Value {
+    // Only what an alias repeats is shared, and has to be copied.
+    match Rc::unwrap_or_clone(node) {
+        Node::Scalar { text, plain: false } => Value::String(text),
+        Node::Scalar { text, plain: true } => match plain(&text) {
+            Some(Value::Null) => Value::Null,
+            Some(value) if !expected.is_some_and(Expected::takes_text) => value,
+            Some(_) | None => Value::String(text),
         },
         Node::List(items) => {
-            let expected = expected.items();
-            Value::Sequence(items.iter().map(|item| typed(item, &expected)).collect())
+            let expected = expected.map(Expected::items);
+            Value::Sequence(items.into_iter().map(|item| value(item, expected)).collect())
         }
         Node::Map(entries) => {
-            let entry = |(key, value): &(String, std::rc::Rc<Node>)| {
-                (Value::String(key.clone()), typed(value, &expected.key(key)))
+            let entry = |(key, node): (String, Rc<Node>)| {
+                let value = value(node, expected.map(|expected| expected.key(&key)));
+                (Value::String(key), value)
             };
-            Value::Mapping(entries.iter().map(entry).collect::<Mapping>())
+            Value::Mapping(entries.into_iter().map(entry).collect::<Mapping>())
         }
     }
 }
 
-/// What a scalar without quotes looks like, by YAML's core schema.
-fn plain(text: &str) -> Value {
-    match text {
+/// What a scalar without quotes looks like, by YAML's core schema; none where it is a text.
+fn plain(text: &str) -> Option<Value> {
+    Some(match text {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         // Not `yes` and `no`, which older readers take for booleans and which are country codes and answers.
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
-        text => number(text).map_or_else(|| Value::String(text.to_owned()), Value::Number),
-    }
+        text => Value::Number(number(text)?),
+    })
 }
 
 /// A number as YAML 1.2 writes it; none for everything that a person may mean as text.
@@ -141,8 +80,8 @@ mod tests {
 
     fn read(text: &str, kind: serde_json::Value) -> serde_json::Value {
         let schema = json!({"$defs": {"any": {"type": kind}}, "additionalProperties": {"anyOf": [{"$ref": "#/$defs/any"}, {"type": "null"}]}});
-        let document = compose(&format!("a: {text}\n")).unwrap();
-        to_json(&value(&document.root.unwrap(), &schema))["a"].clone()
+        let root = compose(&format!("a: {text}\n")).unwrap().unwrap();
+        to_json(&value(root, Some(&Expected::whole(Box::leak(Box::new(schema))))))["a"].clone()
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Values of a document: as structs, as JSON for the schema checker, and their keys in pointers.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde_yaml::Value;
 
@@ -39,6 +41,9 @@ pub fn key_text(key: &Value) -> String {
 }
 
 /// A key as a part of a JSON pointer.
-pub fn escape(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+pub fn escape(key: &str) -> Cow<'_, str> {
+    match key.contains(['~', '/']) {
+        true => key.replace('~', "~0").replace('/', "~1").into(),
+        false => key.into(),
+    }
 }

@@ -1,6 +1,7 @@
 //! What the two systems say of their objects, reduced to what mapping needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,9 @@ pub struct SourceObject {
     /// All fields that the integration user may read.
     pub fields: Vec<SourceField>,
 }
+
+/// Described source objects, by lower-case API name. They are shared: many pipelines have the same parents.
+pub type Sources = HashMap<String, Arc<SourceObject>>;
 
 impl SourceObject {
     /// The field of that name; letter case does not matter, as in SOQL.

@@ -12,7 +12,7 @@ use crate::config::load::LoadedPipeline;
 use crate::config::project::ConnectionConfig;
 use crate::model::catalog_change::{CatalogChange, System};
 use crate::model::ids::PipelineName;
-use crate::model::object::{SourceObject, TargetObject};
+use crate::model::object::{Sources, TargetObject};
 use crate::pipeline::compile::{parents, used_fields};
 use crate::ports::fault::{Fault, RemoteError};
 use crate::ports::source::Source;
@@ -216,7 +216,7 @@ impl Observer<'_> {
     /// Looks at all objects that a pipeline names, those of its parent paths too.
     async fn named_by(&mut self, loaded: &LoadedPipeline) -> Result<(), OpsError> {
         let config = &loaded.config;
-        let mut sources: HashMap<String, SourceObject> = HashMap::new();
+        let mut sources: Sources = HashMap::new();
         // Each turn describes the parents that the last one made known, up to five lookups away.
         loop {
             let needed: Vec<String> = parents(config, &sources)
@@ -427,7 +427,7 @@ fn uses(all: &[LoadedPipeline], loaded: &LoadedPipeline, catalogs: &[&Catalog]) 
     let config = &loaded.config;
     let mut uses = Uses::default();
     for catalog in catalogs {
-        let sources: HashMap<String, SourceObject> = catalog
+        let sources: Sources = catalog
             .sources
             .iter()
             .filter(|((connection, _), _)| *connection == config.source.connection)

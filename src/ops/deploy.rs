@@ -11,7 +11,7 @@ use crate::config::env::{Variables, user_name};
 use crate::config::files::Files;
 use crate::config::load::{Loaded, is_test};
 use crate::config::project::{PORTALS_FOLDER, PROJECT_FILE};
-use crate::config::read::FILE_BYTES_MAX;
+use crate::config::read::{FILE_BYTES_MAX, SourceFile};
 use crate::config::targets::VARIABLE;
 use crate::diagnostic::{Diagnostic, Place, Severity};
 use crate::model::change::DefinitionDiff;
@@ -278,8 +278,10 @@ fn checked(project: &Project, variables: Variables<'_>) -> Result<Vec<String>, O
 /// Passwords that stand in the address of a state.
 fn passwords(loaded: &Loaded) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for file in &loaded.files {
-        let states = file.scalars.iter().filter(|(at, _)| at.ends_with("/state"));
+    // Only a file that has the key, as it is or spelt in another way, is looked at more closely.
+    let may_have = |file: &&SourceFile| file.text.contains("state") || file.text.contains('\\');
+    for file in loaded.files.iter().filter(may_have) {
+        let states = file.scalars().iter().filter(|(at, _)| at.ends_with("/state"));
         for (at, _) in states.filter(|(_, text)| has_password(text)) {
             let place = Place::Value(at.clone());
             let finding = Diagnostic::error("SL6052", &file.name, place, "a password stands in the file");

@@ -16,7 +16,7 @@ use crate::project::offline::{self, Offline};
 ///
 /// Errors: no catalog; one that is damaged or of another portal. Definitions may be wrong: an editor helps to correct them.
 pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsError> {
-    let Offline { mut loaded, catalog, .. } = offline::open(files, variables);
+    let Offline { mut loaded, catalog } = offline::open(files, variables);
     // Only what makes the catalog unfit; all else is what the editor is to help with.
     loaded.findings.retain(|finding| ["SL3008", "SL3009"].contains(&finding.code));
     if !loaded.findings.is_empty() {
@@ -37,7 +37,8 @@ pub fn schema(files: &Files, variables: Variables<'_>) -> Result<String, OpsErro
         "associations": { "items": { "properties": { "pipeline": { "enum": names } } } },
     }}));
     for ((connection, _), object) in &catalog.sources {
-        let beside = catalog.sources.iter().filter(|((other, _), _)| other == connection).map(|(_, source)| source);
+        let beside =
+            catalog.sources.iter().filter(|((other, _), _)| other == connection).map(|(_, source)| source.as_ref());
         let beside: Vec<&SourceObject> = beside.collect();
         let condition = chosen("source", &[&object.name], connection, SOURCE_CONNECTION);
         rules.push(json!({ "if": condition, "then": source_rule(object, &beside) }));

@@ -1,6 +1,5 @@
 //! `new`: writes a pipeline with a suggested mapping, and says what is missing; makes the custom object for it when asked.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use crate::config::pipeline::PipelineConfig;
 use crate::config::read::{self, SourceFile};
 use crate::config::rules::{self, Definition};
 use crate::diagnostic::Severity;
-use crate::model::object::{SourceObject, TargetObject};
+use crate::model::object::{SourceObject, Sources, TargetObject};
 use crate::pipeline::compile::{compile, parents};
 use crate::pipeline::planned::PlannedObject;
 use crate::pipeline::schemas::{AssociationSchema, Schemas};
@@ -280,7 +279,7 @@ async fn must_hold(
     lookups: &[Lookup],
 ) -> Result<(), OpsError> {
     let name: Arc<str> = path.strip_prefix(&project.loaded.root).unwrap_or(path).display().to_string().into();
-    let mut file = SourceFile { name: Arc::clone(&name), text: text.to_owned(), ..SourceFile::default() };
+    let mut file = SourceFile::plain(Arc::clone(&name), text.to_owned());
     let mut findings = Vec::new();
     let config: Option<PipelineConfig> = match read::parse(&mut file, "pipeline") {
         Ok(value) => decode(&file, "pipeline", value, &mut findings),
@@ -300,11 +299,11 @@ async fn must_hold(
         // counts.
         findings.extend(rules::check(Some(&project.config), &all, &[]).into_iter().filter(|rule| rule.file == name));
         let associations: Vec<AssociationSchema> = lookups.iter().filter_map(|lookup| lookup.world.clone()).collect();
-        let mut sources: HashMap<String, SourceObject> = [(source.name.to_ascii_lowercase(), source.clone())].into();
+        let mut sources: Sources = [(source.name.to_ascii_lowercase(), Arc::new(source.clone()))].into();
         for object in parents(config, &sources) {
             let described = project.source(&wanted.connections.0)?.describe(&object).await;
             let described = described.map_err(|fault| OpsError::Remote { pipeline: None, fault })?;
-            sources.insert(object.to_ascii_lowercase(), described);
+            sources.insert(object.to_ascii_lowercase(), Arc::new(described));
         }
         let schemas = Schemas { sources: &sources, target, associations: &associations };
         findings.extend(compile(&name, config, &schemas).1);

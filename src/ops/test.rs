@@ -78,7 +78,7 @@ pub struct Difference {
 ///
 /// Errors: no catalog; findings in definitions or test files; a name that no pipeline has.
 pub fn test(files: &Files, variables: Variables<'_>, names: &[String], clock: &Clock) -> Result<TestReport, OpsError> {
-    let Offline { mut loaded, catalog, pipelines } = offline::open(files, variables);
+    let (Offline { mut loaded, catalog }, pipelines) = offline::compiled(files, variables);
     if loaded.failed() {
         return Err(OpsError::Findings(Box::new(loaded)));
     }

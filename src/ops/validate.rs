@@ -45,7 +45,7 @@ pub struct ValidationReport {
 /// Errors: a name that no pipeline has.
 pub fn offline(root: &Path, variables: Variables<'_>, names: &[String]) -> Result<Loaded, OpsError> {
     let files = Files::Folder(root.to_owned());
-    let Offline { mut loaded, catalog, .. } = offline::open(&files, variables);
+    let Offline { mut loaded, catalog } = offline::open(&files, variables);
     add_portals(&files, variables, &mut loaded);
     narrow(&mut loaded, names)?;
     // Beside errors, the hint would be one more line that is not the cause.

@@ -1,6 +1,6 @@
 //! `PipelineConfig` and the described objects -> `Pipeline`, with every finding along the way.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -22,12 +22,12 @@ use crate::diagnostic::{Diagnostic, Severity};
 use crate::model::hash::Hasher;
 use crate::model::identity::MappingVersion;
 use crate::model::ids::PipelineName;
-use crate::model::object::SourceObject;
+use crate::model::object::Sources;
 use crate::model::program;
 use crate::model::record::Column;
 
 /// The parent objects that must be described next, so that every path can be followed. Ask again with them described.
-pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>) -> BTreeSet<String> {
+pub fn parents(config: &PipelineConfig, sources: &Sources) -> BTreeSet<String> {
     let Some(source) = sources.get(&config.source.object.to_ascii_lowercase()) else {
         return BTreeSet::from([config.source.object.clone()]);
     };
@@ -42,7 +42,7 @@ pub fn parents(config: &PipelineConfig, sources: &HashMap<String, SourceObject>)
 
 /// The fields that a definition names, each with its object, as far as the described objects tell. A field that is not there
 /// counts for the object that should have it.
-pub fn used_fields(config: &PipelineConfig, sources: &HashMap<String, SourceObject>) -> BTreeSet<(String, String)> {
+pub fn used_fields(config: &PipelineConfig, sources: &Sources) -> BTreeSet<(String, String)> {
     let Some(source) = sources.get(&config.source.object.to_ascii_lowercase()) else { return BTreeSet::new() };
     let objects = Objects { source, all: sources };
     let lookups = config.associations.iter().map(|association| association.field.clone());
@@ -112,11 +112,25 @@ pub fn refuses(finding: &Diagnostic) -> bool {
     finding.severity == Severity::Error && finding.code != "SL2033"
 }
 
-/// Compiles a definition; all findings at once, and a pipeline when none of them refuses it.
-pub fn compile(file: &Arc<str>, config: &PipelineConfig, schemas: &Schemas<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
+/// All findings of a definition, without the pipeline.
+pub fn check(file: &Arc<str>, config: &PipelineConfig, schemas: &Schemas<'_>) -> Vec<Diagnostic> {
+    judged(file, config, schemas).1
+}
+
+fn judged<'a>(
+    file: &'a Arc<str>,
+    config: &'a PipelineConfig,
+    schemas: &'a Schemas<'a>,
+) -> (Option<Parts<'a>>, Vec<Diagnostic>) {
     let mut findings = Vec::new();
     let parts = rules::apply(file, config, schemas, &mut findings);
     allow::settle(file, config, &mut findings, true);
+    (parts, findings)
+}
+
+/// Compiles a definition; all findings at once, and a pipeline when none of them refuses it.
+pub fn compile(file: &Arc<str>, config: &PipelineConfig, schemas: &Schemas<'_>) -> (Option<Pipeline>, Vec<Diagnostic>) {
+    let (parts, findings) = judged(file, config, schemas);
     let pipeline = parts.map(|parts| assemble(config, schemas, parts));
     let refused = findings.iter().any(refuses);
     (pipeline.filter(|_| !refused), findings)
@@ -161,7 +175,8 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         required: required.into_iter().map(|name| name.as_str().into()).collect(),
         match_property,
     };
-    let basis = basis(config, schemas, &columns);
+    let mapping_version = mapping_version(config, &schemas.target.object_type_id);
+    let basis = basis(config, mapping_version, schemas, &columns);
     let mark_seed = fields.iter().all(Field::is_of_row_alone).then(|| mark_seed(&basis, &fields));
     Pipeline {
         name: PipelineName::new(config.name.as_str()),
@@ -186,7 +201,7 @@ fn assemble(config: &PipelineConfig, schemas: &Schemas<'_>, parts: Parts<'_>) ->
         sync: config.sync.clone(),
         mark_seed,
         basis,
-        mapping_version: mapping_version(config, &schemas.target.object_type_id),
+        mapping_version,
         condition: parts.condition,
         title_column: parts.title_column,
         sensitive_columns: sensitive,
@@ -225,10 +240,10 @@ pub fn mapping_version(config: &PipelineConfig, target: &str) -> MappingVersion 
 }
 
 /// What records are judged by, hashed (see [`Pipeline::basis`]). Names for people do not matter.
-fn basis(config: &PipelineConfig, schemas: &Schemas<'_>, columns: &[Column]) -> String {
+fn basis(config: &PipelineConfig, mapping: MappingVersion, schemas: &Schemas<'_>, columns: &[Column]) -> String {
     let target = schemas.target;
     let mut hasher = Hasher::default();
-    hasher.bytes(&mapping_version(config, &target.object_type_id).0);
+    hasher.bytes(&mapping.0);
     for column in columns {
         hasher.text(&format!("{} {:?}", column.path, column.kind));
     }
@@ -296,10 +311,13 @@ mod tests {
         };
         assert_eq!(named(None), ["Subscription__c"]);
         assert_eq!(named(Some(("subscription__c".to_owned(), subscription.clone()))), ["Contact", "Project__c"]);
-        let project = crate::model::object::SourceObject { name: "Project__c".to_owned(), ..subscription.clone() };
-        let contact =
-            crate::model::object::SourceObject { name: "Contact".to_owned(), fields: Vec::new(), ..subscription };
-        assert_eq!(named(Some(("project__c".to_owned(), project))), ["Contact"]);
-        assert!(named(Some(("contact".to_owned(), contact))).is_empty());
+        let project = crate::model::object::SourceObject { name: "Project__c".to_owned(), ..(*subscription).clone() };
+        let contact = crate::model::object::SourceObject {
+            name: "Contact".to_owned(),
+            fields: Vec::new(),
+            ..(*subscription).clone()
+        };
+        assert_eq!(named(Some(("project__c".to_owned(), project.into()))), ["Contact"]);
+        assert!(named(Some(("contact".to_owned(), contact.into()))).is_empty());
     }
 }

@@ -1,10 +1,9 @@
 //! Finds fields along parent paths: `Name`, `Account__r.Name`, `Account__r.Owner.Name`.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::diagnostic::nearest::nearest;
-use crate::model::object::{FieldKind, SourceField, SourceObject};
+use crate::model::object::{FieldKind, SourceField, SourceObject, Sources};
 
 /// The described objects, by lower-case API name, and the one that a pipeline starts from.
 #[derive(Debug, Clone, Copy)]
@@ -12,7 +11,7 @@ pub struct Objects<'a> {
     /// The pipeline's own object.
     pub source: &'a SourceObject,
     /// All described objects.
-    pub all: &'a HashMap<String, SourceObject>,
+    pub all: &'a Sources,
 }
 
 /// What a path leads to.
@@ -99,7 +98,7 @@ impl<'a> Objects<'a> {
     fn parent(&self, lookup: &SourceField) -> Option<&'a SourceObject> {
         match &*lookup.reference_to {
             // A lookup to one object leads to that object's own fields, custom ones too.
-            [only] => self.all.get(&only.to_ascii_lowercase()),
+            [only] => self.all.get(&only.to_ascii_lowercase()).map(Arc::as_ref),
             _ => Some(&COMMON),
         }
     }

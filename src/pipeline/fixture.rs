@@ -1,6 +1,6 @@
 //! A small world for the tests of this module: one Salesforce object with its parent, one HubSpot object.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -13,7 +13,8 @@ use crate::diagnostic::{Diagnostic, Place};
 use crate::model::association::AssociationType;
 use crate::model::failure::Reason;
 use crate::model::object::{
-    FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, TargetObject, TargetProperty,
+    FieldKind, PicklistValue, PropertyKind, PropertyOption, SourceField, SourceObject, Sources, TargetObject,
+    TargetProperty,
 };
 use crate::model::owners::Owners;
 use crate::model::record::{Desired, Record};
@@ -23,7 +24,7 @@ pub(crate) const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 
 /// The two systems, to be changed by a test.
 pub(crate) struct Fixture {
-    pub(crate) sources: HashMap<String, SourceObject>,
+    pub(crate) sources: Sources,
     pub(crate) target: TargetObject,
     pub(crate) config: Value,
     pub(crate) ends: Vec<AssociationSchema>,
@@ -40,7 +41,7 @@ impl Fixture {
             "fields": fields,
             "on_delete": "archive",
         });
-        let sources = [subscription(), account()].map(|object| (object.name.to_ascii_lowercase(), object));
+        let sources = [subscription(), account()].map(|object| (object.name.to_ascii_lowercase(), Arc::new(object)));
         Self { sources: sources.into(), target: target(), config, ends: Vec::new() }
     }
 
@@ -66,7 +67,7 @@ impl Fixture {
     }
 
     pub(crate) fn source(&mut self) -> &mut SourceObject {
-        self.sources.get_mut("subscription__c").unwrap()
+        Arc::make_mut(self.sources.get_mut("subscription__c").unwrap())
     }
 
     pub(crate) fn field(&mut self, name: &str) -> &mut SourceField {

@@ -60,6 +60,8 @@ fn stamp_field(object: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::json;
 
     use crate::pipeline::fixture::Fixture;
@@ -95,9 +97,11 @@ mod tests {
             let mut fixture = named();
             match spoil {
                 0 => fixture.field("Account__c").filterable = false,
-                1 => fixture.sources.get_mut("account").unwrap().fields.retain(|field| field.name != "SystemModstamp"),
+                1 => Arc::make_mut(fixture.sources.get_mut("account").unwrap())
+                    .fields
+                    .retain(|field| field.name != "SystemModstamp"),
                 _ => {
-                    let account = fixture.sources.get_mut("account").unwrap();
+                    let account = Arc::make_mut(fixture.sources.get_mut("account").unwrap());
                     let stamp = account.fields.iter_mut().find(|field| field.name == "SystemModstamp").unwrap();
                     stamp.filterable = false;
                 }

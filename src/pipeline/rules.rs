@@ -104,6 +104,8 @@ pub fn offline(file: &Arc<str>, config: &PipelineConfig) -> Vec<Diagnostic> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use serde_json::{Value, json};
 
     use super::offline;
@@ -445,7 +447,7 @@ mod tests {
             named().associated(company(json!({"object": "User"}))).associated(company(json!({"object": "group"})));
         for name in ["User", "Group"] {
             let object = crate::model::object::SourceObject { name: name.to_owned(), ..both.source().clone() };
-            both.sources.insert(name.to_ascii_lowercase(), object);
+            both.sources.insert(name.to_ascii_lowercase(), Arc::new(object));
         }
         check(&both, &[]);
         let pipeline = both.pipeline();

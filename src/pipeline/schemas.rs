@@ -1,15 +1,13 @@
 //! What the two systems say of everything that a pipeline names.
 
-use std::collections::HashMap;
-
 use crate::model::association::AssociationType;
-use crate::model::object::{SourceObject, TargetObject, TargetProperty};
+use crate::model::object::{Sources, TargetObject, TargetProperty};
 
 /// What the systems say of everything that a pipeline names.
 #[derive(Debug, Clone, Copy)]
 pub struct Schemas<'a> {
     /// Described source objects, by lower-case API name.
-    pub sources: &'a HashMap<String, SourceObject>,
+    pub sources: &'a Sources,
     /// The target object.
     pub target: &'a TargetObject,
     /// For each association of the config: what was found of its target.

@@ -12,7 +12,7 @@ use super::wiring::Project;
 use crate::config::load::LoadedPipeline;
 use crate::connect::hubspot::target::HubspotTarget;
 use crate::model::association::AssociationType;
-use crate::model::object::{SourceObject, TargetObject};
+use crate::model::object::{Sources, TargetObject};
 use crate::pipeline::compile::parents;
 use crate::pipeline::field::PARENTS_MAX;
 use crate::ports::fault::{Fault, RemoteError};
@@ -24,7 +24,7 @@ use crate::ports::target::TargetReader;
 pub struct Describer<'a> {
     project: &'a Project,
     /// By connection, then by object in lower case.
-    sources: HashMap<String, HashMap<String, SourceObject>>,
+    sources: HashMap<String, Sources>,
     targets: HashMap<(String, String), TargetObject>,
     /// Association types by connection and the type ids of both objects.
     types: HashMap<(String, String, String), Vec<AssociationType>>,
@@ -131,7 +131,7 @@ impl<'a> Describer<'a> {
     }
 
     /// The source objects of a connection that are known by now, by their names in lower case.
-    pub fn sources(&self, connection: &str) -> Option<&HashMap<String, SourceObject>> {
+    pub fn sources(&self, connection: &str) -> Option<&Sources> {
         self.sources.get(connection)
     }
 
@@ -201,7 +201,7 @@ impl<'a> Describer<'a> {
                 match self.remember_broken(connection, described) {
                     Ok(described) => {
                         let known = self.sources.entry(connection.clone()).or_default();
-                        known.insert(object.to_ascii_lowercase(), described);
+                        known.insert(object.to_ascii_lowercase(), Arc::new(described));
                     }
                     Err(fault) => return Ok(Err((object.clone(), fault))),
                 }

@@ -11,8 +11,8 @@ use crate::config::pipeline::PipelineConfig;
 use crate::config::project::{ConnectionConfig, ProjectConfig};
 use crate::diagnostic::nearest::nearest;
 use crate::diagnostic::{Diagnostic, Place, Severity};
-use crate::model::object::SourceObject;
-use crate::pipeline::compile::{check_offline, compile, parents};
+use crate::model::object::{Sources, TargetObject};
+use crate::pipeline::compile::{self, parents};
 use crate::pipeline::compiled::Pipeline;
 use crate::pipeline::field::PARENTS_MAX;
 use crate::pipeline::schemas::{AssociationSchema, Schemas};
@@ -23,17 +23,35 @@ pub struct Offline {
     pub loaded: Loaded,
     /// What the systems said when they were asked last.
     pub catalog: Catalog,
-    /// The compiled pipelines, in the order of the definitions; none where one has errors or is not in the catalog.
-    pub pipelines: Vec<Option<Arc<Pipeline>>>,
 }
 
 /// Loads a project and applies every rule that its files allow. Variables that are not set say nothing.
 pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
+    check_all(files, variables, compile::check)
+}
+
+/// The same, and the compiled pipelines, in the order of the definitions; none where one has errors or is not in the catalog.
+pub fn compiled(files: &Files, variables: Variables<'_>) -> (Offline, Vec<Option<Arc<Pipeline>>>) {
+    let mut made = HashMap::new();
+    let offline = check_all(files, variables, |file, config, schemas| {
+        let (pipeline, findings) = compile::compile(file, config, schemas);
+        made.extend(pipeline.map(|pipeline| (Arc::clone(file), Arc::new(pipeline))));
+        findings
+    });
+    let pipelines = offline.loaded.pipelines.iter().map(|pipeline| made.remove(&pipeline.file.name)).collect();
+    (offline, pipelines)
+}
+
+/// Applies the rules; those that need what the catalog describes as the caller says.
+fn check_all(
+    files: &Files,
+    variables: Variables<'_>,
+    mut apply: impl FnMut(&Arc<str>, &PipelineConfig, &Schemas<'_>) -> Vec<Diagnostic>,
+) -> Offline {
     let mut loaded = load(files, Environment::Optional(variables));
     let (catalog, findings, shown) = folder::read(files, &folder::of_target(loaded.target.as_deref()));
     loaded.findings.extend(findings);
     loaded.files.extend(shown);
-    let mut pipelines = vec![None; loaded.pipelines.len()];
     // What is wrong with one pipeline says nothing of the others.
     let errors = loaded.findings.iter().filter(|finding| finding.severity == Severity::Error);
     let wrong: HashSet<Arc<str>> = errors.map(|finding| Arc::clone(&finding.file)).collect();
@@ -47,58 +65,52 @@ pub fn open(files: &Files, variables: Variables<'_>) -> Offline {
         loaded.findings.extend(portals);
         let mut findings = Vec::new();
         // A pipeline with errors of its own is not compiled: most further findings would follow from the first ones.
-        for (index, definition) in
-            loaded.pipelines.iter().enumerate().filter(|(_, definition)| !wrong.contains(&definition.file.name))
-        {
-            let (pipeline, found) = compile_one(&loaded.pipelines, definition, &catalog);
-            pipelines[index] = pipeline.map(Arc::new);
-            findings.extend(found);
+        for definition in loaded.pipelines.iter().filter(|definition| !wrong.contains(&definition.file.name)) {
+            findings.extend(findings_of(&loaded.pipelines, definition, &catalog, &mut apply));
         }
         loaded.findings.extend(findings);
     }
     loaded.sort();
-    Offline { loaded, catalog, pipelines }
+    Offline { loaded, catalog }
 }
 
-/// Compiles one pipeline; without a catalog, only what needs none is checked.
-fn compile_one(
+/// The findings of one pipeline; without a catalog, only what needs none is checked.
+fn findings_of(
     all: &[LoadedPipeline],
     definition: &LoadedPipeline,
     catalog: &Catalog,
-) -> (Option<Pipeline>, Vec<Diagnostic>) {
+    mut apply: impl FnMut(&Arc<str>, &PipelineConfig, &Schemas<'_>) -> Vec<Diagnostic>,
+) -> Vec<Diagnostic> {
+    let (file, config) = (&definition.file.name, &definition.config);
     let known = |name: &String| all.iter().any(|pipeline| pipeline.config.name == *name);
     let whole =
         definition.config.associations.iter().filter_map(|association| association.pipeline.as_ref()).all(known);
     // An association with a pipeline that could not be read cannot be judged, and is no error of this one.
     if catalog.is_empty() || !whole {
-        return (None, check_offline(&definition.file.name, &definition.config));
+        return compile::check_offline(file, config);
     }
     match described(all, definition, catalog) {
         Ok(described) => {
             let Described { sources, target, associations } = &described;
-            compile(&definition.file.name, &definition.config, &Schemas { sources, target, associations })
+            apply(file, config, &Schemas { sources, target, associations })
         }
-        Err(missing) => {
-            let findings =
-                // What needs no catalog is told all the same.
-                check_offline(&definition.file.name, &definition.config).into_iter().chain([*missing]).collect();
-            (None, findings)
-        }
+        // What needs no catalog is told all the same.
+        Err(missing) => compile::check_offline(file, config).into_iter().chain([*missing]).collect(),
     }
 }
 
 /// What the catalog says of everything that a pipeline names.
-struct Described {
-    sources: HashMap<String, SourceObject>,
-    target: crate::model::object::TargetObject,
+struct Described<'a> {
+    sources: Sources,
+    target: &'a TargetObject,
     associations: Vec<AssociationSchema>,
 }
 
-fn described(
+fn described<'c>(
     all: &[LoadedPipeline],
     definition: &LoadedPipeline,
-    catalog: &Catalog,
-) -> Result<Described, Box<Diagnostic>> {
+    catalog: &'c Catalog,
+) -> Result<Described<'c>, Box<Diagnostic>> {
     let config = &definition.config;
     let missing = |pointer: &str, name: &str, system: &str| {
         let place = Place::Value(pointer.to_owned());
@@ -120,7 +132,7 @@ fn described(
         for object in &needed {
             let found = catalog.source(&config.source.connection, object);
             let found = found.ok_or_else(|| missing("/source/object", object, "Salesforce"))?;
-            sources.insert(object.to_ascii_lowercase(), found.clone());
+            sources.insert(object.to_ascii_lowercase(), Arc::clone(found));
         }
         if needed.is_empty() {
             break;
@@ -160,7 +172,7 @@ fn described(
             types,
         });
     }
-    Ok(Described { sources, target: target.object.clone(), associations })
+    Ok(Described { sources, target: &target.object, associations })
 }
 
 /// The object of the catalog whose name is nearest to a mistyped one.

@@ -14,7 +14,9 @@ use crate::model::change::DefinitionChange;
 /// The changes, the dangerous ones first. A file that is no YAML has none: that is found fault with elsewhere.
 pub fn compare(before: &str, after: &SourceFile) -> Vec<DefinitionChange> {
     // Places are those of the file, whatever target is meant.
-    let after = &SourceFile { over: String::new(), ..after.clone() };
+    let mut after = after.clone();
+    after.over.clear();
+    let after = &after;
     // By its pointers and not by the config's type, which would need all variables that only the machine of the sync
     // has.
     let (Ok(was), Ok(is)) = (typed::parse(before), typed::parse(&after.text)) else { return Vec::new() };

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 /// What stands in the place of a secret.
 pub const MASK: &str = "***";
@@ -47,7 +47,11 @@ impl Known {
             let forms: BTreeSet<String> = all.flat_map(|secret| forms(secret)).collect();
             // A set of texts so large that it cannot be built is none that definitions of their size can hold.
             // The longest first, so that of a secret within another nothing is left over.
-            let builder = || AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&forms).ok();
+            let builder = || {
+                let of = |kind| AhoCorasick::builder().kind(kind).match_kind(MatchKind::LeftmostLongest).build(&forms);
+                // What is searched is short, so a search that is made at once goes before one that is quick.
+                of(Some(AhoCorasickKind::ContiguousNFA)).or_else(|_| of(None)).ok()
+            };
             if forms.is_empty() { None } else { builder() }
         };
         self.matcher.get_or_init(build).as_ref()

@@ -139,7 +139,7 @@ fn compiled(file: &File, case: &Case) -> Result<Pipeline, Vec<String>> {
         primary_display_property: None,
         properties: properties.map(|property| (property.name.clone(), property)).collect(),
     };
-    let sources = HashMap::from([("case__c".to_owned(), source)]);
+    let sources = HashMap::from([("case__c".to_owned(), Arc::new(source))]);
     let (pipeline, findings) = compile(
         &Arc::from("pipelines/cases.yaml"),
         &config,
