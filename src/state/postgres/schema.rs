@@ -21,7 +21,7 @@ pub const KNOWN: u32 = MIGRATIONS.len() as u32;
 /// The first of the two numbers of our locks ("SYNL"); the other is that of a state, or 0 for the tables.
 pub const LOCKS: i32 = 0x5359_4e4c;
 
-/// Whether the catalog of the database has something, as it is now. `to_regclass` and its like would not do: they answer from a cache of the
+/// Whether the catalog of the database has something, as the caller's transaction sees it. `to_regclass` and its like would not do: they answer from a cache of the
 /// session, which within a transaction may not know yet what another process has made while this one waited for a lock.
 async fn is_there(connection: &mut PgConnection, sql: &'static str) -> Result<bool, sqlx::Error> {
     sqlx::query(sql).persistent(false).fetch_one(connection).await?.try_get(0)
@@ -36,7 +36,7 @@ pub async fn version(connection: &mut PgConnection) -> Result<Option<u32>, sqlx:
         return Ok(None);
     }
     let version = sqlx::query("SELECT version FROM syncline.version").persistent(false);
-    // The tables may have been made since this transaction began: then it sees them, and nothing in them.
+    // Nothing stands in it where the tables were made after what this transaction sees.
     let version = version.fetch_optional(connection).await?;
     version.map(|row| row.try_get::<i32, _>(0).map(i32::unsigned_abs)).transpose()
 }
