@@ -23,8 +23,13 @@ pub(crate) const IMPORT: [Part; 10] = [
 /// Parts of `validate`.
 pub(crate) const FILES: [Part; 4] = [
     (
-        "YAML, with the place of each value",
-        &["syncline::config::typed::", "syncline::config::spans::", "saphyr_parser::"],
+        "YAML",
+        &[
+            "syncline::config::compose::",
+            "syncline::config::typed::",
+            "syncline::config::expected::",
+            "saphyr_parser::",
+        ],
     ),
     ("its schema", &["jsonschema::", "syncline::config::schema::"]),
     ("rules", &["syncline::pipeline::rules::", "syncline::config::rules::"]),
