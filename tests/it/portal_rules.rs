@@ -151,14 +151,6 @@ fn a_rule_that_appears_while_a_run_writes_is_a_named_failure() {
 fn a_token_that_may_not_read_the_rules_still_works() {
     for fault in ["forbidden", "not_found"] {
         let bench = Bench::new(60);
-        // Associations that wait are asked for after some seconds, which pass quickly on a busy computer.
-        for name in ["subscriptions", "work_orders"] {
-            let file = format!("pipelines/{name}.yaml");
-            let text = std::fs::read_to_string(bench.path(&file)).unwrap();
-            let (before, rest) = text.split_once("\nassociations:\n").unwrap();
-            let after = rest.find("\n\n").unwrap();
-            bench.write(&file, &format!("{before}\n{}", &rest[after..]));
-        }
         bench.faults(json!([{"service": "hubspot", "path": "/crm/property-validations/**", "fault": fault}]));
         let rows = healthy(&bench);
         change(&bench, &rows[0], json!({"External_Code__c": "X".repeat(16)}));
