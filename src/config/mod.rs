@@ -12,6 +12,7 @@ pub mod env;
 pub mod expected;
 pub mod explain;
 pub mod files;
+pub mod fits;
 pub mod fleet;
 pub mod hide;
 pub mod load;

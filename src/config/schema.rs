@@ -1,6 +1,7 @@
 //! The structs of definitions as JSON Schemas: what an editor is given, and what definitions are checked against.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jsonschema::paths::Location;
 use jsonschema::{Keyword, ValidationError};
@@ -19,12 +20,16 @@ pub const NAMES: [&str; 4] = ["pipeline", "pipeline-test", "portal", "project"];
 pub struct Definition {
     /// The schema.
     pub schema: serde_json::Value,
-    /// Its checker; none where the schema itself is broken.
-    pub validator: Option<jsonschema::Validator>,
+    validator: OnceLock<Option<jsonschema::Validator>>,
     expected: OnceLock<Expected>,
 }
 
 impl Definition {
+    /// Its checker, made when something is to be checked with it; none where the schema itself is broken.
+    pub fn validator(&self) -> Option<&jsonschema::Validator> {
+        self.validator.get_or_init(|| validator(&self.schema)).as_ref()
+    }
+
     /// What it takes at each place, worked out once.
     pub fn expected(&'static self) -> &'static Expected {
         self.expected.get_or_init(|| Expected::whole(&self.schema))
@@ -34,11 +39,23 @@ impl Definition {
 /// The keyword whose values are regular expressions.
 pub const PATTERN: &str = "pattern";
 
-/// A regular expression that is compiled when there is a text to compare with it: most of a schema's are about keys that a file does not have.
-struct Pattern {
-    text: String,
-    compiled: OnceLock<Option<Regex>>,
+/// A regular expression of a schema, compiled when there is a text to compare with it: most of a schema's are about keys that a file does
+/// not have. None where it is none.
+pub fn pattern(text: &str) -> Option<Arc<Regex>> {
+    static COMPILED: Mutex<BTreeMap<String, Option<Arc<Regex>>>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    match compiled.get(text) {
+        Some(known) => known.clone(),
+        None => {
+            let regex = Regex::new(text).ok().map(Arc::new);
+            compiled.insert(text.to_owned(), regex.clone());
+            regex
+        }
+    }
 }
+
+/// A regular expression as a keyword of the checker.
+struct Pattern(String);
 
 impl<'i> Keyword<'i> for Pattern {
     fn validate(&self, instance: &'i serde_json::Value) -> Result<(), ValidationError<'i>> {
@@ -50,34 +67,28 @@ impl<'i> Keyword<'i> for Pattern {
 
     fn is_valid(&self, instance: &'i serde_json::Value) -> bool {
         let Some(text) = instance.as_str() else { return true };
-        let compiled = self.compiled.get_or_init(|| Regex::new(&self.text).ok());
-        compiled.as_ref().is_some_and(|compiled| compiled.is_match(text))
+        pattern(&self.0).is_some_and(|compiled| compiled.is_match(text))
     }
 }
 
-fn pattern<'a>(
+fn keyword<'a>(
     _: &'a serde_json::Map<String, serde_json::Value>,
     value: &'a serde_json::Value,
     _: Location,
 ) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>> {
-    let text = value.as_str().unwrap_or_default().to_owned();
-    Ok(Box::new(Pattern { text, compiled: OnceLock::new() }))
+    Ok(Box::new(Pattern(value.as_str().unwrap_or_default().to_owned())))
 }
 
 /// What checks values against a schema; none where the schema itself is broken. What it says of texts without the expected form is of the
 /// kind `Custom`, with [`PATTERN`] as its keyword.
 pub fn validator(schema: &serde_json::Value) -> Option<jsonschema::Validator> {
-    jsonschema::options().with_keyword(PATTERN, pattern).build(schema).ok()
+    jsonschema::options().with_keyword(PATTERN, keyword).build(schema).ok()
 }
 
-/// The schema of a kind of definition, made once, when it is asked for: compiling one takes longer than checking a file.
+/// The schema of a kind of definition, made once, when it is asked for.
 pub fn definition(name: &str) -> Option<&'static Definition> {
     static ALL: [OnceLock<Option<Definition>>; NAMES.len()] = [const { OnceLock::new() }; NAMES.len()];
-    let prepared = || {
-        let schema = value(name)?;
-        let validator = validator(&schema);
-        Some(Definition { schema, validator, expected: OnceLock::new() })
-    };
+    let prepared = || Some(Definition { schema: value(name)?, validator: OnceLock::new(), expected: OnceLock::new() });
     let place = NAMES.iter().position(|known| *known == name)?;
     ALL[place].get_or_init(prepared).as_ref()
 }
@@ -244,7 +255,7 @@ mod tests {
     fn every_schema_and_pattern_compiles() {
         for name in NAMES {
             let definition = definition(name).unwrap();
-            assert!(definition.validator.is_some(), "{name}");
+            assert!(definition.validator().is_some(), "{name}");
             let mut found = Vec::new();
             patterns(&definition.schema, &mut found);
             assert!(!found.is_empty(), "{name}");
