@@ -17,7 +17,7 @@ use crate::sys::files;
 const APPLICATION_ID: i32 = 0x5359_4e4c;
 
 /// Each step brings a file from the version of its place to the next. Of [`BY_NUMBERS`], [`before::carry_over`] does the rest.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_unconfirmed.sql"),
     include_str!("migrations/0003_marks_and_keys.sql"),
@@ -30,6 +30,7 @@ const MIGRATIONS: [&str; 12] = [
     include_str!("migrations/0010_due_together.sql"),
     include_str!("migrations/0011_making.sql"),
     include_str!("migrations/0012_row_marks.sql"),
+    include_str!("migrations/0013_notes.sql"),
 ];
 
 /// What all steps come to, for a file that is made now: most of them change what earlier ones made. Written by a test of this module.

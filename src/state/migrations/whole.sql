@@ -27,10 +27,6 @@ CREATE TABLE directories (
     hubspot_id TEXT NOT NULL,
     PRIMARY KEY (name, salesforce_id, hubspot_id)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE notes (
-    key TEXT PRIMARY KEY,
-    text TEXT NOT NULL
-) STRICT, WITHOUT ROWID;
 CREATE TABLE "failures" (
     pipeline INTEGER NOT NULL REFERENCES pipelines (id),
     salesforce_id TEXT NOT NULL,
@@ -199,4 +195,8 @@ CREATE TABLE making_together (
     first INTEGER NOT NULL,
     last INTEGER NOT NULL,
     pairs BLOB NOT NULL
+) STRICT;
+CREATE TABLE "notes" (
+    key TEXT PRIMARY KEY,
+    text TEXT NOT NULL
 ) STRICT;
