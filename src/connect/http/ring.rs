@@ -67,10 +67,15 @@ impl Ring {
     /// Opens the file of an account in a folder, which is made. None where that is not possible.
     pub(in crate::connect) fn open(folder: &Path, account: &str, now: Timestamp) -> Option<Self> {
         // Private: another user of the computer must not be able to hold our calls up.
-        let opened = files::private_folder(folder).and_then(|()| files::open_lock(&folder.join(account)));
+        let path = folder.join(account);
+        // Whoever adds a file looks after the others: so there are never many, and a process that adds none reads no folder.
+        let is_new = !path.exists();
+        let opened = files::private_folder(folder).and_then(|()| files::open_lock(&path));
         match opened {
             Ok(file) => {
-                sweep(folder, now);
+                if is_new {
+                    sweep(folder, now);
+                }
                 Some(Self { file, left: Mutex::default() })
             }
             Err(error) => {
@@ -412,7 +417,10 @@ mod tests {
         let written = Timestamp::try_from(written).unwrap();
         drop(Ring::open(folder.path(), "present", written + Duration::from_secs(6 * 24 * 3600)));
         assert!(folder.path().join("old").exists());
-        drop(Ring::open(folder.path(), "present", written + Duration::from_secs(8 * 24 * 3600)));
+        let week_later = written + Duration::from_secs(8 * 24 * 3600);
+        drop(Ring::open(folder.path(), "present", week_later));
+        assert!(folder.path().join("old").exists(), "who adds no file looks at no other");
+        drop(Ring::open(folder.path(), "new", week_later));
         assert!(!folder.path().join("old").exists());
     }
 
