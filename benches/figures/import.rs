@@ -22,13 +22,14 @@ const LIMIT: u32 = 190;
 pub(crate) struct Project {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) stub: Stubbed,
+    records: usize,
 }
 
 impl Project {
     pub(crate) fn new(settings: &Settings, pipelines: usize) -> Result<Self> {
         let (folder, stub) = (tempfile::tempdir()?, Stubbed::start(settings)?);
         write_project(folder.path(), &stub, settings, 1..=pipelines)?;
-        Ok(Self { folder, stub })
+        Ok(Self { folder, stub, records: settings.records })
     }
 
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
@@ -36,6 +37,7 @@ impl Project {
     }
 
     fn import(&self) -> Result<Usage> {
+        ensure!(self.records > REST_RECORDS_MAX, "at least {} records: fewer are read by REST", REST_RECORDS_MAX + 1);
         run(&mut self.command(&["import", "--yes"]), &ENDS)
     }
 
@@ -87,6 +89,9 @@ fn floor(stub: &Stubbed, what: &str) -> Result<Usage> {
     command.args([what, stub.get("salesforce"), stub.get("hubspot")]).stdout(Stdio::null());
     run(&mut command, &[0])
 }
+
+/// Up to so many records are read by REST, for which the stub has no rows.
+const REST_RECORDS_MAX: usize = 10_000;
 
 /// How many cycles without a change are run: what the system tells of one has hundredths of a second.
 const QUIET_TIMES: u32 = 10;

@@ -75,7 +75,7 @@ fn main() -> Result<()> {
         [upgrade::UPGRADE, path] => upgrade::upgrade(path.as_ref()),
         ["check"] => import::check(),
         ["table"] => {
-            for records in [10_000, 100_000, 1_000_000] {
+            for records in [50_000, 100_000, 1_000_000] {
                 import::cost(records)?;
             }
             import::plots(100_000)?;
