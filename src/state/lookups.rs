@@ -124,11 +124,18 @@ pub fn write_making(database: &Database, pipeline: i64, making: &[MakingLookup])
     let leading: Vec<Leading> = new.iter().filter_map(|(lookup, making)| Some((*lookup, (*making)?))).collect();
     // Where a lookup is made twice, what is known of the first is known of a row of its own.
     let noted = if again.is_empty() { together::note(database, pipeline, &leading)? } else { Vec::new() };
-    for making in new.into_iter().chain(again).filter(|(lookup, _)| noted.binary_search(lookup).is_err()) {
-        settle(database, pipeline, &[making])?;
-        recheck(database, making.0, Pause::Stays)?;
+    let others: Vec<Settled> = new.into_iter().filter(|(lookup, _)| noted.binary_search(lookup).is_err()).collect();
+    doubt(database, pipeline, &others)?;
+    again.into_iter().try_for_each(|making| doubt(database, pipeline, &[making]))
+}
+
+/// Sets what is about to be carried out of different lookups, which are in order.
+fn doubt(database: &Database, pipeline: i64, making: &[Settled]) -> rusqlite::Result<()> {
+    if making.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    settle(database, pipeline, making)?;
+    making.iter().try_for_each(|(lookup, _)| recheck(database, *lookup, Pause::Stays))
 }
 
 /// What is carried out of lookups, in their order.
