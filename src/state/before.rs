@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::database::{Database, Relation, Standing, UNKNOWN_OBJECTS, lookup_of};
-use super::{pairs, rows, unconfirmed};
+use super::carried_out::{self, CarriedOut};
+use super::database::{Database, Relation, Standing, UNKNOWN_OBJECTS, lookup_of, record_of};
+use super::{known, pairs, rows, unconfirmed};
 use crate::model::association::{AssociationKey, LabelId, OwnedType, PairKey, hash_of_pair};
 use crate::model::ids::{HubspotId, SalesforceId};
 use crate::ports::state::KeptAssociation;
@@ -120,19 +121,20 @@ fn doubts(database: &Database) -> rusqlite::Result<()> {
 pub fn bring_forward(database: &Database, pipeline: i64, kept: &[KeptAssociation]) -> rusqlite::Result<()> {
     for association in kept {
         let Some(place) = database.place(pipeline, &association.key)? else { continue };
-        let sql = "SELECT b.lookup, b.pair, b.made, a.relation, coalesce(a.from_id, i.hubspot_id), a.to_id
-            FROM pairs_before b JOIN associations a ON a.lookup = b.lookup
-            LEFT JOIN identities i ON i.record = b.lookup >> 10
-            WHERE b.lookup >= ?1 AND b.lookup < ?2 AND b.lookup & 1023 = ?3";
+        let sql = "SELECT lookup, pair, made FROM pairs_before
+            WHERE lookup >= ?1 AND lookup < ?2 AND lookup & 1023 = ?3 ORDER BY lookup";
         let mut statement = database.prepare(sql)?;
-        let mut set = database.prepare("UPDATE associations SET relation = ?2 WHERE lookup = ?1")?;
         database.stretches(pipeline, None, |stretch| {
             let lookups = stretch.lookups(None);
             let mut found = statement.query([lookups.start, lookups.end, place])?;
             while let Some(row) = found.next()? {
                 let (lookup, pair): (i64, Option<i64>) = (row.get(0)?, row.get(1)?);
-                let (from, to) = (database.hubspot_id(row.get(4)?)?, database.hubspot_id(row.get(5)?)?);
-                let known = database.relation(row.get(3)?)?.to_object;
+                let Some(before) = carried_out::get(database, lookup)? else { continue };
+                let own =
+                    || Ok::<_, rusqlite::Error>(known::get(database, record_of(lookup))?.map(|known| known.hubspot_id));
+                let Some(from) = before.from.map_or_else(own, |from| Ok(Some(from)))? else { continue };
+                let (from, to) = (database.hubspot_id(from)?, database.hubspot_id(before.to)?);
+                let known = database.relation(before.relation)?.to_object;
                 let to_object = if known.is_empty() { association.to_object.clone() } else { known };
                 let ends = ((&*association.from_object, &from), (&*to_object, &to));
                 let key = PairKey::new(&association.connection, ends.0, ends.1);
@@ -143,7 +145,9 @@ pub fn bring_forward(database: &Database, pipeline: i64, kept: &[KeptAssociation
                 }
                 let relation =
                     database.ensure_relation(&Relation { objects: key.objects, to_object: to_object.clone() })?;
-                set.execute([lookup, relation])?;
+                carried_out::change(database, &[(lookup, ())], |(), before| {
+                    before.map(|before| CarriedOut { relation, ..before })
+                })?;
                 take_over(database, key, hash)?;
                 if pair.is_none() {
                     made_before(database, association, lookup, (key, from), row.get(2)?)?;
@@ -187,12 +191,15 @@ fn made_before(
         let all: Vec<OwnedType> = labelled.into_iter().chain([OwnedType { pair, label: None }]).collect();
         pairs::write_owned(database, &all, &[])?;
     }
-    let sql = "UPDATE associations SET label = ?2 WHERE lookup = ?1";
-    database.prepare_cached(sql)?.execute(params![lookup, label])?;
-    let sql = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck)
-            SELECT lookup, target, label, 1 FROM associations WHERE lookup = ?1
+    let mut target = None;
+    carried_out::change(database, &[(lookup, ())], |(), before| {
+        let before = before?;
+        target = Some(before.asked.0);
+        Some(CarriedOut { asked: (before.asked.0, label), ..before })
+    })?;
+    let sql = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck) VALUES (?1, ?3, ?2, 1)
         ON CONFLICT (lookup) DO UPDATE SET recheck = 1, waiting_since = NULL, wanted_label = iif(wanted IS NULL, NULL, ?2)";
-    database.prepare_cached(sql)?.execute(params![lookup, label]).map(drop)
+    database.prepare_cached(sql)?.execute(params![lookup, label, target]).map(drop)
 }
 
 /// What is left of a pipeline cannot be told any more. Where nothing is left at all, that goes for what was ours as well.

@@ -1,12 +1,14 @@
 //! A state as a file to care for: is it sound, a copy of it while it is in use, and one pipeline's part of it taken out.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use rusqlite::params;
 
 use super::database::Database;
 use super::open::Seen;
-use super::{lease, open, pipelines};
+use super::writer::at_one_moment;
+use super::{carried_out, known, lease, open, pairs, pipelines, together, unconfirmed};
 use crate::model::ids::PipelineName;
 use crate::ports::state::StateError;
 use crate::sys::files::{Draft, Readers};
@@ -27,7 +29,7 @@ pub fn look(path: &Path) -> Result<Seen, StateError> {
 pub fn check(path: &Path) -> Result<(Seen, Vec<String>), StateError> {
     let (database, seen) = open::looked_at(path)?;
     let failed = |error| open::sorted(&path.display().to_string(), error);
-    let read = || {
+    let read = |database: &Database| {
         let mut problems: Vec<String> = Vec::new();
         let mut statement = database.prepare(&format!("PRAGMA integrity_check({PROBLEMS_MAX})"))?;
         for line in statement.query_map([], |row| row.get::<_, String>(0))? {
@@ -40,9 +42,22 @@ pub fn check(path: &Path) -> Result<(Seen, Vec<String>), StateError> {
         for line in broken.take(PROBLEMS_MAX as usize) {
             problems.push(line?);
         }
+        if problems.is_empty() && seen.version == seen.known {
+            // What is packed in rows is beyond the database.
+            let packed = known::check(database)
+                .and_then(|()| carried_out::check(database))
+                .and_then(|()| pairs::check(database))
+                .and_then(|()| together::check(database))
+                .and_then(|()| unconfirmed::check(database));
+            match packed {
+                Err(rusqlite::Error::FromSqlConversionFailure(.., wrong)) => problems.push(wrong.to_string()),
+                other => other?,
+            }
+        }
         Ok(problems)
     };
-    read().map_err(failed).map(|problems| (seen, problems))
+    // At one moment, also where somebody writes: tables are compared with each other.
+    at_one_moment(&database, read).map_err(failed).map(|problems| (seen, problems))
 }
 
 /// Copies a state as it is at one moment, whoever writes to it meanwhile, into a new file for its owner only. The copy is checked before
@@ -97,13 +112,14 @@ pub fn known_of(path: &Path, pipeline: &PipelineName) -> Result<Option<Forgotten
             runs: one("SELECT count(*) FROM runs WHERE pipeline = ?1")?,
         };
         database.stretches(id, None, |stretch| {
-            let count = |sql: &str, range: std::ops::Range<i64>| {
-                database.query_row(sql, [range.start, range.end], |row| row.get::<_, i64>(0).map(i64::unsigned_abs))
-            };
-            found.records +=
-                count("SELECT count(*) FROM identities WHERE record >= ?1 AND record < ?2", stretch.after(None))?;
-            let sql = "SELECT count(*) FROM associations WHERE lookup >= ?1 AND lookup < ?2";
-            found.associations += count(sql, stretch.lookups(None))?;
+            known::walk(&database, stretch.after(None), |_| {
+                found.records += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            carried_out::walk(&database, stretch.lookups(None), |_| {
+                found.associations += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
             Ok(true)
         })?;
         Ok(Some(found))
@@ -129,10 +145,9 @@ fn taken_out(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<O
         let within = |sql: &str, range: std::ops::Range<i64>| {
             database.execute(sql, [range.start, range.end]).map(|rows| rows as u64)
         };
-        gone.records += within("DELETE FROM identities WHERE record >= ?1 AND record < ?2", stretch.after(None))?;
+        gone.records += known::forget(database, stretch.after(None))?;
         within("DELETE FROM unconfirmed WHERE record >= ?1 AND record < ?2", stretch.after(None))?;
-        gone.associations +=
-            within("DELETE FROM associations WHERE lookup >= ?1 AND lookup < ?2", stretch.lookups(None))?;
+        gone.associations += carried_out::forget(database, stretch.lookups(None))?;
         within("DELETE FROM due_associations WHERE lookup >= ?1 AND lookup < ?2", stretch.lookups(None))?;
         within("DELETE FROM pairs_before WHERE lookup >= ?1 AND lookup < ?2", stretch.lookups(None))?;
         Ok(true)

@@ -22,6 +22,9 @@ pub struct Database {
     /// All statements that were prepared, for tests of what they go through.
     #[cfg(test)]
     pub prepared: RefCell<std::collections::BTreeSet<String>>,
+    /// How many blocks were read, for tests of how many those are.
+    #[cfg(test)]
+    pub unpacked: Cell<usize>,
 }
 
 impl Deref for Database {
@@ -180,6 +183,8 @@ impl Database {
             forces: Cell::default(),
             #[cfg(test)]
             prepared: RefCell::default(),
+            #[cfg(test)]
+            unpacked: Cell::default(),
         }
     }
 
@@ -188,6 +193,12 @@ impl Database {
     pub fn prepare_cached(&self, sql: &str) -> rusqlite::Result<rusqlite::CachedStatement<'_>> {
         self.prepared.borrow_mut().insert(sql.to_owned());
         self.connection.prepare_cached(sql)
+    }
+
+    /// A block of entries is about to be read.
+    pub fn unpacks_block(&self) {
+        #[cfg(test)]
+        self.unpacked.set(self.unpacked.get() + 1);
     }
 
     /// Closes the connection.
@@ -569,4 +580,4 @@ pub fn walk<T>(
 }
 
 /// Rows that nobody asked for, one after the other, that are passed by: more of them cost more than a leap.
-pub const STEPS_MAX: u32 = 4;
+const STEPS_MAX: u32 = 4;

@@ -1,20 +1,19 @@
 //! Identities: what is known of each Salesforce record in HubSpot.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::database::{Database, Standing, each_of};
-use super::inserts::{Insert, each_once};
+use super::database::{Database, Standing};
+use super::inserts::each_once;
+use super::known::{self, Known, stands};
 use super::pipelines::pipeline_id;
 use super::{lookups, rows, unconfirmed};
 use crate::model::identity::{Identity, MappingVersion, Membership, WrittenHash};
 use crate::model::ids::{ById, HubspotId, PipelineName, SalesforceId};
 use crate::ports::state::IdentityCounts;
-
-const READ: &str =
-    "SELECT record, hubspot_id, hash, standing FROM identities WHERE record >= ?1 AND record <= ?2 ORDER BY record";
 
 /// The identities of these records.
 pub fn read(
@@ -26,13 +25,13 @@ pub fn read(
     let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(found) };
     let usual: Arc<str> = noted_match(database, pipeline)?.unwrap_or_default().into();
     found.reserve(ids.len());
-    each_of(database, READ, 0, &database.numbered(pipeline, ids)?, |id, row| {
-        let standing = database.standing(row.get(3)?)?;
+    known::each_of(database, &database.numbered(pipeline, ids)?, |id, known| {
+        let standing = database.standing(known.standing)?;
         let blank = standing.match_property.is_empty();
         let identity = Identity {
             salesforce_id: *id,
-            hubspot_id: database.hubspot_id(row.get(1)?)?,
-            hash: WrittenHash(rows::bytes(2, row.get_ref(2)?.as_blob()?)?),
+            hubspot_id: database.hubspot_id(known.hubspot_id)?,
+            hash: WrittenHash(known.hash),
             mapping: MappingVersion(standing.mapping),
             membership: standing.membership,
             match_property: if blank { Arc::clone(&usual) } else { standing.match_property },
@@ -47,14 +46,14 @@ pub fn read(
 pub fn known(database: &Database, ids: &[SalesforceId]) -> rusqlite::Result<HashSet<(SalesforceId, HubspotId)>> {
     let mut statement = database.prepare_cached("SELECT id FROM pipelines")?;
     let pipelines: Vec<i64> = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    let mut known = HashSet::new();
+    let mut found = HashSet::new();
     for pipeline in pipelines {
-        each_of(database, READ, 0, &database.numbered(pipeline, ids)?, |id, row| {
-            known.insert((*id, database.hubspot_id(row.get(1)?)?));
+        known::each_of(database, &database.numbered(pipeline, ids)?, |id, known| {
+            found.insert((*id, database.hubspot_id(known.hubspot_id)?));
             Ok(())
         })?;
     }
-    Ok(known)
+    Ok(found)
 }
 
 /// The Salesforce records of these HubSpot records, where they stand.
@@ -64,34 +63,24 @@ pub fn of_records(
     records: &[HubspotId],
 ) -> rusqlite::Result<Vec<(HubspotId, SalesforceId)>> {
     let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(Vec::new()) };
-    let mut statement = database.prepare_cached("SELECT record, standing FROM identities WHERE hubspot_id = ?1")?;
+    let mut numbers: Vec<(i64, i64)> = records.iter().map(|record| (record.number(), record.number())).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    let mut of: HashMap<i64, Vec<i64>> = HashMap::new();
+    known::records_of(database, &numbers, |hubspot_id, record| {
+        of.entry(*hubspot_id).or_default().push(record);
+        Ok(())
+    })?;
     let mut found = Vec::new();
-    for record in records {
-        let mut identities = statement.query([record.number()])?;
-        while let Some(row) = identities.next()? {
-            let (of, id) = database.id_of(row.get(0)?)?;
-            if of == pipeline && stands(database, row.get(1)?)? {
-                found.push((record.clone(), id));
+    for hubspot_id in records {
+        for record in of.get(&hubspot_id.number()).into_iter().flatten() {
+            let (owner, id) = database.id_of(*record)?;
+            if owner == pipeline && known::standing_record(database, *record)?.is_some() {
+                found.push((hubspot_id.clone(), id));
             }
         }
     }
     Ok(found)
-}
-
-/// Whether a record that stands so is in HubSpot.
-pub fn stands(database: &Database, standing: i64) -> rusqlite::Result<bool> {
-    Ok(database.standing(standing)?.membership != Membership::Archived)
-}
-
-/// The HubSpot record of a record, where it stands.
-pub fn standing_record(database: &Database, record: i64) -> rusqlite::Result<Option<i64>> {
-    let sql = "SELECT hubspot_id, standing FROM identities WHERE record = ?1";
-    let known: Option<(i64, i64)> =
-        database.prepare_cached(sql)?.query_row([record], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-    match known {
-        Some((hubspot_id, standing)) if stands(database, standing)? => Ok(Some(hubspot_id)),
-        _ => Ok(None),
-    }
 }
 
 /// Counts the identities of a pipeline.
@@ -115,11 +104,9 @@ pub fn counts(
             in_doubt: 0,
         })
     })?;
-    let mut standing_of = database.prepare_cached("SELECT standing FROM identities WHERE record = ?1")?;
     let mut in_doubt = 0;
     unconfirmed::each(database, pipeline, None, |record| {
-        let standing: Option<i64> = standing_of.query_row([record], |row| row.get(0)).optional()?;
-        in_doubt += u64::from(!standing.map(|standing| stands(database, standing)).transpose()?.unwrap_or(false));
+        in_doubt += u64::from(known::standing_record(database, record)?.is_none());
         Ok(true)
     })?;
     Ok(IdentityCounts { in_doubt, ..counts })
@@ -158,33 +145,18 @@ fn list(
 ) -> rusqlite::Result<Vec<SalesforceId>> {
     let mut ids = Vec::new();
     let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(ids) };
-    let mut statement = database
-        .prepare_cached("SELECT record, standing FROM identities WHERE record >= ?1 AND record < ?2 ORDER BY record")?;
     let last = after.map(|after| database.record(pipeline, &after)).transpose()?.flatten();
     database.stretches(pipeline, after.as_ref(), |stretch| {
-        let records = stretch.after(last);
-        let mut found = statement.query([records.start, records.end])?;
-        while ids.len() < limit
-            && let Some(row) = found.next()?
-        {
-            if fits(&database.standing(row.get(1)?)?) {
-                ids.push(database.id_of(row.get(0)?)?.1);
+        known::walk(database, stretch.after(last), |known| {
+            if ids.len() < limit && fits(&database.standing(known.standing)?) {
+                ids.push(database.id_of(known.record)?.1);
             }
-        }
+            Ok(if ids.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
         Ok(ids.len() < limit)
     })?;
     Ok(ids)
 }
-
-/// What is known of a record.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    hubspot_id: i64,
-    standing: i64,
-}
-
-static ENTER: Insert =
-    Insert::new("INSERT OR FAIL INTO identities (record, hubspot_id, hash, standing) VALUES", "oooc", "");
 
 /// Writes identities (insert or replace).
 pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rusqlite::Result<()> {
@@ -196,7 +168,7 @@ pub fn write(database: &Database, pipeline: i64, identities: &[Identity]) -> rus
     let mut rows = Vec::with_capacity(identities.len());
     for identity in identities {
         let now = entry.known(identity)?;
-        rows.push((database.ensure_record(pipeline, &identity.salesforce_id)?, (identity, now)));
+        rows.push((now.record, (identity, now)));
     }
     rows.sort_by_key(|(record, _)| *record);
     let (first, again) = each_once(rows);
@@ -231,13 +203,15 @@ struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// What is to be known of a record, by numbers.
     fn known(&mut self, identity: &Identity) -> rusqlite::Result<Known> {
+        let record = self.database.ensure_record(self.pipeline, &identity.salesforce_id)?;
         let hubspot_id = self.database.ensure_hubspot_id(&identity.hubspot_id)?;
+        let known = |standing| Known { record, hubspot_id, hash: identity.hash.0, standing };
         if let Some((property, membership, mapping, standing)) = &self.met
             && Arc::ptr_eq(property, &identity.match_property)
             && *membership == identity.membership
             && *mapping == identity.mapping
         {
-            return Ok(Known { hubspot_id, standing: *standing });
+            return Ok(known(*standing));
         }
         let is_usual = *identity.match_property == *self.usual;
         let property = if is_usual { "" } else { &*identity.match_property };
@@ -249,34 +223,22 @@ impl<'a> Entry<'a> {
         };
         let number = self.database.ensure_standing(&standing)?;
         self.met = Some((Arc::clone(&identity.match_property), identity.membership, identity.mapping, number));
-        Ok(Known { hubspot_id, standing: number })
+        Ok(known(number))
     }
 
     /// Writes rows of different records, which are in order.
     fn write(&mut self, rows: &[Row<'a>]) -> rusqlite::Result<()> {
-        let records: Vec<(i64, i64)> = rows.iter().map(|(record, _)| (*record, *record)).collect();
-        let mut known: HashMap<i64, Known> = HashMap::new();
-        each_of(self.database, READ, 0, &records, |record, row| {
-            known.insert(*record, Known { hubspot_id: row.get(1)?, standing: row.get(3)? });
-            Ok(())
+        let mut known: Vec<Option<Known>> = Vec::with_capacity(rows.len());
+        known::change(self.database, rows, |(_, now), before| {
+            known.push(before);
+            Ok(Some(*now))
         })?;
-        let mut new: Vec<Row<'_>> = Vec::with_capacity(rows.len());
-        for row in rows {
-            match known.get(&row.0) {
-                Some(before) => self.replace(*row, *before)?,
-                None => new.push(*row),
-            }
-        }
-        let common = |(_, (_, now)): &Row<'_>| [Some(now.standing)];
-        ENTER.rows(self.database, &new, common, |values, (record, (identity, now))| {
-            values.put(record)?;
-            values.put(now.hubspot_id)?;
-            values.put(identity.hash.0)
-        })?;
-        for (record, (identity, now)) in rows {
-            let before = known.get(record).copied();
+        for ((record, (identity, now)), before) in rows.iter().zip(known) {
             if let Some(before) = before {
                 self.count(before.standing, -1);
+                if before.hubspot_id != now.hubspot_id {
+                    lookups::keep_near_end(self.database, *record, before.hubspot_id)?;
+                }
             }
             self.count(now.standing, 1);
             self.appeared(*record, identity, before, *now)?;
@@ -289,19 +251,6 @@ impl<'a> Entry<'a> {
             Some((_, sum)) => *sum += change,
             None => self.changes.push((standing, change)),
         }
-    }
-
-    /// Writes the row of a record that has one.
-    fn replace(&self, (record, (identity, now)): Row<'_>, before: Known) -> rusqlite::Result<()> {
-        let row = params![record, now.hubspot_id, identity.hash.0, now.standing];
-        if before.hubspot_id == now.hubspot_id {
-            // An index whose column is not named is left alone.
-            let sql = "UPDATE identities SET hash = ?3, standing = ?4 WHERE record = ?1 AND hubspot_id = ?2";
-            return self.database.prepare_cached(sql)?.execute(row).map(drop);
-        }
-        lookups::keep_near_end(self.database, record, before.hubspot_id)?;
-        let sql = "UPDATE identities SET hubspot_id = ?2, hash = ?3, standing = ?4 WHERE record = ?1";
-        self.database.prepare_cached(sql)?.execute(row).map(drop)
     }
 
     /// Tells the lookups that wait for a record that it has appeared, or came back as another one.

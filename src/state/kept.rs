@@ -1,6 +1,7 @@
 //! Associations that a definition has, and what becomes of those that it has dropped.
 
-use super::database::Database;
+use super::carried_out::{self, CarriedOut};
+use super::database::{Database, lookup_of, record_of};
 use super::pipelines::ensure_pipeline;
 use super::{before, directory, together};
 use crate::model::association::{self, AssociationKey};
@@ -43,13 +44,15 @@ pub fn relabelled(
 fn take_over(database: &Database, pipeline: i64, old: &AssociationKey, new: &AssociationKey) -> rusqlite::Result<()> {
     let Some(old) = database.place(pipeline, old)? else { return Ok(()) };
     let new = database.ensure_place(pipeline, new)?;
-    let mut statement = database.prepare(
-        "UPDATE OR REPLACE associations SET lookup = (lookup & ~1023) | ?4
-         WHERE lookup >= ?1 AND lookup < ?2 AND lookup & 1023 = ?3",
-    )?;
     database.stretches(pipeline, None, |stretch| {
-        let lookups = stretch.lookups(None);
-        statement.execute(rusqlite::params![lookups.start, lookups.end, old, new]).map(|_| true)
+        carried_out::rewrite(database, stretch.lookups(None), |before, changes| {
+            let record = record_of(before.lookup);
+            if before.lookup == lookup_of(record, old) {
+                let lookup = lookup_of(record, new);
+                changes.extend([(before.lookup, None), (lookup, Some(CarriedOut { lookup, ..before }))]);
+            }
+        })?;
+        Ok(true)
     })
 }
 
@@ -69,21 +72,25 @@ pub fn keep(database: &Database, name: &PipelineName, kept: &[KeptAssociation]) 
     let dropped = statement.query_map(rusqlite::params![pipeline, keys], |row| row.get(0))?;
     let dropped: Vec<i64> = dropped.collect::<rusqlite::Result<_>>()?;
     if !dropped.is_empty() {
-        forget(database, pipeline, &serde_json::to_string(&dropped).unwrap_or_default())?;
+        forget(database, pipeline, &dropped)?;
     }
     directory::set_note(database, &note(name), &keys)
 }
 
 /// Forgets the lookups whose keys stand at these places.
-fn forget(database: &Database, pipeline: i64, places: &str) -> rusqlite::Result<()> {
-    for table in ["associations", "due_associations"] {
-        let mut statement = database.prepare(&format!(
-            "DELETE FROM {table} WHERE lookup >= ?1 AND lookup < ?2 AND lookup & 1023 IN (SELECT value FROM json_each(?3))"
-        ))?;
-        database.stretches(pipeline, None, |stretch| {
-            let lookups = stretch.lookups(None);
-            statement.execute(rusqlite::params![lookups.start, lookups.end, places]).map(|_| true)
+fn forget(database: &Database, pipeline: i64, dropped: &[i64]) -> rusqlite::Result<()> {
+    let places = serde_json::to_string(dropped).unwrap_or_default();
+    let mut statement = database.prepare(
+        "DELETE FROM due_associations
+         WHERE lookup >= ?1 AND lookup < ?2 AND lookup & 1023 IN (SELECT value FROM json_each(?3))",
+    )?;
+    database.stretches(pipeline, None, |stretch| {
+        let lookups = stretch.lookups(None);
+        statement.execute(rusqlite::params![lookups.start, lookups.end, places])?;
+        carried_out::rewrite(database, lookups, |before, changes| {
+            let is_dropped = |place: &i64| before.lookup == lookup_of(record_of(before.lookup), *place);
+            changes.extend(dropped.iter().any(is_dropped).then_some((before.lookup, None)));
         })?;
-    }
-    Ok(())
+        Ok(true)
+    })
 }

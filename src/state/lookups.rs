@@ -1,12 +1,12 @@
 //! Lookups on their way into the state: what they ask for, what was carried out of it, and which of them have work left.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::carried_out::{self, Leading, Pair};
+use super::carried_out::{self, CarriedOut, Leading, Pair};
 use super::database::{Database, Relation, each_of, lookup_of, lookups_of, record_of, walk};
 use super::due::{Asks, Due, Wanted, enter_due};
 use super::inserts::each_once;
@@ -36,8 +36,8 @@ pub fn write_wanted(database: &Database, pipeline: i64, wanted: &[Asking]) -> ru
     together::spread(database, pipeline, &lookups)?;
     let mut carried_out: HashMap<i64, Wanted> = HashMap::new();
     let lookups: Vec<(i64, i64)> = lookups.into_iter().map(|lookup| (lookup, lookup)).collect();
-    each_of(database, CARRIED_OUT_OF, 0, &lookups, |lookup, row| {
-        carried_out.insert(*lookup, asked(row)?);
+    carried_out::each_of(database, &lookups, |lookup, before| {
+        carried_out.insert(*lookup, Some(before.asked));
         Ok(())
     })?;
     let mut in_doubt: HashMap<i64, bool> = HashMap::new();
@@ -83,10 +83,6 @@ impl<'a> Places<'a> {
         }
     }
 }
-
-/// What was carried out of lookups, as [`asked`] reads it.
-pub const CARRIED_OUT_OF: &str =
-    "SELECT lookup, target, label FROM associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
 
 /// What lookups with work left ask for, as [`asked`] reads it.
 pub const DUE_OF: &str = "SELECT lookup, wanted, wanted_label, recheck FROM due_associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
@@ -180,8 +176,9 @@ fn settle(database: &Database, pipeline: i64, settled: &[Settled]) -> rusqlite::
     enter_due(database, &due)?;
     let stands: Vec<Leading> = settled.iter().filter_map(|(lookup, settled)| Some((*lookup, (*settled)?))).collect();
     carried_out::enter(database, &stands)?;
-    let gone: Vec<i64> = settled.iter().filter(|(_, settled)| settled.is_none()).map(|(lookup, _)| *lookup).collect();
-    run_each(database, "DELETE FROM associations WHERE lookup = ?1", &gone)?;
+    let is_gone = |(_, settled): &&Settled| settled.is_none();
+    let gone: Vec<(i64, ())> = settled.iter().filter(is_gone).map(|(lookup, _)| (*lookup, ())).collect();
+    carried_out::change(database, &gone, |(), _| None)?;
     if any_before(database)? {
         let lookups: Vec<i64> = settled.iter().map(|(lookup, _)| *lookup).collect();
         run_each(database, "DELETE FROM pairs_before WHERE lookup = ?1", &lookups)?;
@@ -264,8 +261,7 @@ fn not_due_any_more(database: &Database, pipeline: i64, settled: &[(i64, Wanted)
 }
 
 fn asked_before(database: &Database, lookup: i64) -> rusqlite::Result<Wanted> {
-    let sql = "SELECT lookup, target, label FROM associations WHERE lookup = ?1";
-    Ok(database.prepare_cached(sql)?.query_row([lookup], asked).optional()?.flatten())
+    Ok(carried_out::get(database, lookup)?.map(|before| before.asked))
 }
 
 /// Whether something is left that an earlier version knew of pairs.
@@ -314,10 +310,10 @@ pub fn recheck(database: &Database, lookup: i64, pause: Pause) -> rusqlite::Resu
     let sql = "UPDATE due_associations SET recheck = 1, retry_at = iif(?2, NULL, retry_at),
         waiting_since = iif(?3, NULL, waiting_since) WHERE lookup = ?1";
     let (over, forgotten) = (pause != Pause::Stays, pause == Pause::Forgotten);
-    if database.prepare_cached(sql)?.execute(params![lookup, over, forgotten])? == 0 {
-        let sql = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck)
-            SELECT lookup, target, label, 1 FROM associations WHERE lookup = ?1";
-        database.prepare_cached(sql)?.execute([lookup])?;
+    if database.prepare_cached(sql)?.execute(params![lookup, over, forgotten])? == 0
+        && let Some(before) = carried_out::get(database, lookup)?
+    {
+        enter_due(database, &[(lookup, Some(before.asked), true)])?;
     }
     Ok(())
 }
@@ -326,13 +322,14 @@ pub fn recheck(database: &Database, lookup: i64, pause: Pause) -> rusqlite::Resu
 pub fn recheck_all(database: &Database, pipeline: &PipelineName) -> rusqlite::Result<()> {
     let Some(pipeline) = pipeline_id(database, pipeline)? else { return Ok(()) };
     let mut statement = database.prepare_cached(
-        "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck)
-         SELECT lookup, target, label, 1 FROM associations WHERE lookup >= ?1 AND lookup < ?2
+        "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck) VALUES (?1, ?2, ?3, 1)
          ON CONFLICT (lookup) DO UPDATE SET recheck = 1",
     )?;
     database.stretches(pipeline, None, |stretch| {
-        let lookups = stretch.lookups(None);
-        statement.execute([lookups.start, lookups.end])?;
+        carried_out::walk(database, stretch.lookups(None), |before| {
+            statement.execute(params![before.lookup, before.asked.0, before.asked.1])?;
+            Ok(ControlFlow::Continue(()))
+        })?;
         Ok(true)
     })
 }
@@ -396,9 +393,24 @@ fn has_first_ends(database: &Database, pipeline: i64) -> rusqlite::Result<bool> 
 
 /// The HubSpot record of a record is about to become another one: the lookups that led from it have done so all the same.
 pub fn keep_near_end(database: &Database, record: i64, hubspot_id: i64) -> rusqlite::Result<()> {
-    let lookups = lookups_of(record);
-    let sql = "UPDATE associations SET from_id = ?3 WHERE lookup >= ?1 AND lookup < ?2 AND from_id IS NULL";
-    database.prepare_cached(sql)?.execute([lookups.start, lookups.end, hubspot_id]).map(drop)
+    let lookups = of_record(database, record, |before| before.from.is_none())?;
+    carried_out::change(database, &lookups, |(), before| {
+        before.map(|before| CarriedOut { from: Some(hubspot_id), ..before })
+    })
+}
+
+/// The lookups of a record of which something was carried out, of some kind.
+fn of_record(
+    database: &Database,
+    record: i64,
+    which: impl Fn(&CarriedOut) -> bool,
+) -> rusqlite::Result<Vec<(i64, ())>> {
+    let mut lookups: Vec<(i64, ())> = Vec::new();
+    carried_out::walk(database, lookups_of(record), |before| {
+        lookups.extend(which(&before).then_some((before.lookup, ())));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(lookups)
 }
 
 /// A record came back to HubSpot as another one: what led from the one before is carried out again, and what led to it is looked at before
@@ -409,12 +421,7 @@ pub fn replaced(
     before: i64,
     now: i64,
 ) -> rusqlite::Result<()> {
-    let lookups = lookups_of(record);
-    let sql = "SELECT lookup FROM associations WHERE lookup >= ?1 AND lookup < ?2 AND from_id <> ?3";
-    let mut statement = database.prepare_cached(sql)?;
-    let leading: Vec<i64> =
-        statement.query_map([lookups.start, lookups.end, now], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for lookup in leading {
+    for (lookup, ()) in of_record(database, record, |before| before.from.is_some_and(|from| from != now))? {
         recheck(database, lookup, Pause::Forgotten)?;
     }
     if let Some(target) = database.target(id)? {
@@ -441,18 +448,16 @@ pub fn follow_replaced(database: &Database) -> rusqlite::Result<()> {
     for (target, before) in &pairs {
         targets.entry(*before).or_default().push(*target);
     }
-    let mut all = database.prepare_cached("SELECT lookup, target, to_id FROM associations")?;
     let mut wanted = database.prepare_cached("SELECT wanted FROM due_associations WHERE lookup = ?1")?;
-    let mut found = all.query([])?;
-    while let Some(row) = found.next()? {
-        let Some(targets) = targets.get(&row.get(2)?) else { continue };
-        let lookup: i64 = row.get(0)?;
-        let due: Option<Option<i64>> = wanted.query_row([lookup], |row| row.get(0)).optional()?;
-        let asked = due.unwrap_or(Some(row.get(1)?));
+    carried_out::all(database, |before| {
+        let Some(targets) = targets.get(&before.to) else { return Ok(()) };
+        let due: Option<Option<i64>> = wanted.query_row([before.lookup], |row| row.get(0)).optional()?;
+        let asked = due.unwrap_or(Some(before.asked.0));
         if asked.is_some_and(|asked| targets.contains(&asked)) {
-            recheck(database, lookup, Pause::Forgotten)?;
+            recheck(database, before.lookup, Pause::Forgotten)?;
         }
-    }
+        Ok(())
+    })?;
     let mut done = database.prepare_cached("DELETE FROM replaced_records WHERE target = ?1 AND before = ?2")?;
     for (target, before) in pairs {
         done.execute([target, before])?;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::before;
 use super::database::Database;
+use super::{before, rows_before};
 use crate::ports::state::StateError;
 use crate::sys::crash_point::crash_point_within;
 use crate::sys::files;
@@ -16,8 +16,9 @@ use crate::sys::files;
 /// Marks a file as ours ("SYNL").
 const APPLICATION_ID: i32 = 0x5359_4e4c;
 
-/// Each step brings a file from the version of its place to the next. Of [`BY_NUMBERS`], [`before::carry_over`] does the rest.
-const MIGRATIONS: [&str; 13] = [
+/// Each step brings a file from the version of its place to the next. Of [`BY_NUMBERS`], [`before::carry_over`] does the
+/// rest, and of [`IN_BLOCKS`], [`rows_before::pack`].
+const MIGRATIONS: [&str; 14] = [
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_unconfirmed.sql"),
     include_str!("migrations/0003_marks_and_keys.sql"),
@@ -31,6 +32,7 @@ const MIGRATIONS: [&str; 13] = [
     include_str!("migrations/0011_making.sql"),
     include_str!("migrations/0012_row_marks.sql"),
     include_str!("migrations/0013_notes.sql"),
+    include_str!("migrations/0014_blocks.sql"),
 ];
 
 /// What all steps come to, for a file that is made now: most of them change what earlier ones made. Written by a test of this module.
@@ -260,8 +262,8 @@ fn prepare(connection: Connection, shown: &str) -> Result<Database, StateError> 
     configure(&database, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
         .map_err(|error| sorted(shown, error))?;
     migrate(&database, shown)?;
-    if (1..BY_NUMBERS).contains(&found) {
-        // The rows of before have left two thirds of the file empty. Without the room to write it anew it stays as it is.
+    if (1..IN_BLOCKS).contains(&found) {
+        // The rows of before have left most of the file empty. Without the room to write it anew it stays as it is.
         let _ = database.execute_batch("VACUUM");
     }
     Ok(database)
@@ -269,6 +271,9 @@ fn prepare(connection: Connection, shown: &str) -> Result<Database, StateError> 
 
 /// The version from which on rows go by numbers.
 const BY_NUMBERS: u32 = 8;
+
+/// The version from which on some dozens of entries share a row.
+const IN_BLOCKS: u32 = 14;
 
 /// Brings a state to the present version; each step is one transaction.
 fn migrate(database: &Database, shown: &str) -> Result<(), StateError> {
@@ -294,7 +299,12 @@ fn migrate(database: &Database, shown: &str) -> Result<(), StateError> {
 
 fn take(database: &Database, step: &str, version: u32) -> rusqlite::Result<()> {
     database.execute_batch(step)?;
-    if version == BY_NUMBERS { before::carry_over(database) } else { Ok(()) }
+    match version {
+        BY_NUMBERS => before::carry_over(database),
+        // A new file has all steps at once, and no rows of before.
+        IN_BLOCKS if step != WHOLE => rows_before::pack(database),
+        _ => Ok(()),
+    }
 }
 
 fn configure(connection: &Connection, more: &str) -> rusqlite::Result<()> {
@@ -328,7 +338,18 @@ fn version(connection: &Connection, shown: &str) -> Result<u32, StateError> {
 
 #[cfg(test)]
 mod tests {
+    use rusqlite::params;
+
     use super::*;
+    use crate::model::association::AssociationKey;
+    use crate::model::ids::{PipelineName, SalesforceId};
+    use crate::model::unconfirmed::Intent;
+    use crate::state::carried_out::{self, CarriedOut, Pair};
+    use crate::state::database::lookup_of;
+    use crate::state::known::{self, Known};
+    use crate::state::pairs::{self, Own};
+    use crate::state::{pipelines, together, unconfirmed};
+    use crate::sys::rng::Rng;
 
     /// What steps make, as it could be made at once; and how many rows that begins with.
     fn made(steps: &[(&str, u32)]) -> (String, i64) {
@@ -356,5 +377,104 @@ mod tests {
         }
         assert!(WHOLE == expected, "renew it with `SNAPSHOTS=overwrite cargo test --lib a_new_file`");
         assert_eq!(made(&[(WHOLE, MIGRATIONS.len() as u32)]), (expected, 0));
+    }
+
+    #[test]
+    fn rows_of_version_13_are_put_into_blocks() {
+        let rng = Rng::seeded(13);
+        let database = Database::new(Connection::open_in_memory().unwrap());
+        let steps: Vec<(&str, u32)> = MIGRATIONS.into_iter().zip(1..).collect();
+        steps[..13].iter().for_each(|(step, version)| take(&database, step, *version).unwrap());
+        let number = || rng.below(1 << 40).cast_signed();
+        let mut records: Vec<Known> = Vec::new();
+        let mut lookups: Vec<CarriedOut> = Vec::new();
+        let mut owned: Vec<Own> = Vec::new();
+        for place in 0..2_500 {
+            let record = (1 << 30) + 7 * place;
+            // Also of ids that are no numbers, and of the same HubSpot record twice.
+            let hubspot_id = if rng.below(9) == 0 { -number() } else { rng.below(2_000).cast_signed() };
+            records.push(Known { record, hubspot_id, hash: [place as u8; 16], standing: number() });
+            let asked = (number(), Some(number()).filter(|_| rng.below(2) == 0));
+            let from = Some(number()).filter(|_| rng.below(3) == 0);
+            lookups.push(CarriedOut { lookup: lookup_of(record, 3), asked, relation: 1, from, to: number() });
+            let [newer, older, from] = [number(), number(), number()];
+            owned.push(Own { newer, older, relation: 1, label: place % 3, from });
+        }
+        for Known { record, hubspot_id, hash, standing } in &records {
+            let row = params![record, hubspot_id, hash, standing];
+            database.execute("INSERT INTO identities VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+        }
+        for CarriedOut { lookup, asked, relation, from, to } in &lookups {
+            let row = params![lookup, asked.0, asked.1, relation, from, to];
+            database.execute("INSERT INTO associations VALUES (?1, ?2, ?3, ?4, ?5, ?6)", row).unwrap();
+        }
+        for Own { newer, older, relation, label, from } in &owned {
+            let row = params![newer, older, relation, label, from];
+            database.execute("INSERT INTO owned_types VALUES (?1, ?2, ?3, ?4, ?5)", row).unwrap();
+        }
+        let packed = |numbers: &[i64]| -> Vec<u8> { numbers.iter().flat_map(|number| number.to_be_bytes()).collect() };
+        let (pipeline, id) = (PipelineName::new("one"), SalesforceId::of_number(5));
+        let number_of = pipelines::ensure_pipeline(&database, &pipeline).unwrap();
+        let record = database.ensure_record(number_of, &id).unwrap();
+        unconfirmed::note_one(&database, record, "id", Intent::Write).unwrap();
+        database.execute("DELETE FROM unconfirmed", []).unwrap();
+        let more = |place: i64| SalesforceId::of_number(5 + place.unsigned_abs());
+        let calls = [record, record + 1, record + 7];
+        let call = params![number_of, packed(&calls)];
+        database.execute("INSERT INTO calls VALUES (?1, 1, 1, ?2)", call).unwrap();
+        let place = database.ensure_place(number_of, &AssociationKey("Account__c".into())).unwrap();
+        let lookup = |record: i64| lookup_of(record, place);
+        let mut due = Vec::new();
+        for (record, target, label) in [(record, 77, 9_u32), (record + 1, 5, 0), (record + 9, 1 << 40, 1)] {
+            due.extend_from_slice(&packed(&[lookup(record), target]));
+            due.extend_from_slice(&label.to_be_bytes());
+        }
+        database.execute("INSERT INTO due_together VALUES (1, ?1, ?2)", params![number_of, due]).unwrap();
+        let pairs_of = packed(&[lookup(record), 2, 30, 40, lookup(record + 9), 3, -7, 1 << 50]);
+        database.execute("INSERT INTO making_together VALUES (1, 40, 1 << 50, ?1)", [pairs_of]).unwrap();
+        take(&database, steps[13].0, 14).unwrap();
+        assert_eq!(unconfirmed::list(&database, &pipeline, None, None, 9).unwrap(), [id, more(1), more(7)]);
+        let pair = |relation, from, to| Some(Pair { relation, from, to });
+        let all = together::all(&database, number_of).unwrap().into_iter().collect::<Vec<_>>();
+        let expected = [
+            (lookup(record), ((77, Some(9)), pair(2, 30, 40))),
+            (lookup(record + 1), ((5, None), None)),
+            (lookup(record + 9), ((1 << 40, Some(1)), pair(3, -7, 1 << 50))),
+        ];
+        assert_eq!(all, expected);
+        let (mut found, mut carried_out, mut ours) = (Vec::new(), Vec::new(), Vec::new());
+        known::all(&database, |known| {
+            found.push(known);
+            Ok(())
+        })
+        .unwrap();
+        carried_out::all(&database, |before| {
+            carried_out.push(before);
+            Ok(())
+        })
+        .unwrap();
+        pairs::OWN
+            .all(&database, |own| {
+                ours.push(own);
+                Ok(())
+            })
+            .unwrap();
+        owned.sort_unstable();
+        assert!(found == records && carried_out == lookups && ours == owned);
+        known::check(&database).unwrap();
+        carried_out::check(&database).unwrap();
+        let one = lookups.iter().find(|lookup| lookup.from.is_some()).unwrap();
+        let mut elsewhere = Vec::new();
+        carried_out::elsewhere(&database, &[(one.from.unwrap(), one.to, ())], |(), before| {
+            elsewhere.push(before);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(elsewhere, [*one]);
+        // What is taken away of one table alone is told.
+        database.execute("DELETE FROM identities_by_hubspot_id WHERE rowid = 1", []).unwrap();
+        database.execute("DELETE FROM associations_by_pair WHERE rowid = 1", []).unwrap();
+        known::check(&database).unwrap_err();
+        carried_out::check(&database).unwrap_err();
     }
 }

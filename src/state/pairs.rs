@@ -1,12 +1,16 @@
 //! Pairs of HubSpot records: which lookups ask for associations between them, and what of those is ours.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use super::database::{Database, PLACE_BITS, Relation, STEPS_MAX, UNKNOWN_OBJECTS, each_of, record_of};
-use super::identities::{standing_record, stands};
-use super::inserts::Insert;
-use super::lookups::{Pause, recheck};
-use super::together;
+use rusqlite::OptionalExtension;
+
+use super::blocks::{Blocks, Entry};
+use super::database::{Database, Relation, UNKNOWN_OBJECTS, each_of, record_of};
+use super::due::Wanted;
+use super::known::{self, standing_record, stands};
+use super::lookups::{DUE_OF, Pause, asked, recheck};
+use super::packed::{Lens, Pen};
+use super::{carried_out, together};
 use crate::model::association::{OwnedType, PairKey, PairRequest};
 use crate::model::ids::{HubspotId, PipelineName};
 
@@ -28,12 +32,26 @@ pub fn requests(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<
     let of_lookup = |alike: &'_ [Leading]| (alike[0].lookup, alike.to_vec());
     let lookups: Vec<(i64, Vec<Leading>)> =
         leading.chunk_by(|one, other| one.lookup == other.lookup).map(of_lookup).collect();
+    let mut due: HashMap<i64, Wanted> = HashMap::new();
+    each_of(database, DUE_OF, 0, &lookups, |_, row| {
+        due.insert(row.get(0)?, asked(row)?);
+        Ok(())
+    })?;
+    let mut records: Vec<(i64, ())> = lookups.iter().map(|(lookup, _)| (record_of(*lookup), ())).collect();
+    records.dedup();
+    let mut standing: HashSet<i64> = HashSet::new();
+    known::each_of(database, &records, |(), known| {
+        if stands(database, known.standing)? {
+            standing.insert(known.record);
+        }
+        Ok(())
+    })?;
     let mut names: Vec<(i64, PipelineName)> = Vec::new();
     let mut found = Vec::with_capacity(leading.len());
-    each_of(database, ASKED, 0, &lookups, |alike, row| {
-        let asked: (Option<i64>, Option<i64>) =
-            if row.get(3)? { (row.get(4)?, row.get(5)?) } else { (row.get(1)?, row.get(2)?) };
-        if asked.0 != row.get(1)? || !stands(database, row.get(6)?)? {
+    carried_out::each_of(database, &lookups, |alike, before| {
+        let asked = due.get(&before.lookup).copied().unwrap_or(Some(before.asked));
+        let Some((_, label)) = asked.filter(|(target, _)| *target == before.asked.0) else { return Ok(()) };
+        if !standing.contains(&record_of(before.lookup)) {
             return Ok(());
         }
         for Leading { pair, lookup, relation, from } in alike {
@@ -45,7 +63,7 @@ pub fn requests(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<
                 key: database.key(pipeline, *lookup)?,
                 from: database.hubspot_id(*from)?,
                 to_object: database.relation(*relation)?.to_object,
-                label: asked.1.map(|label| database.label(label)).transpose()?,
+                label: label.map(|label| database.label(label)).transpose()?,
             });
         }
         Ok(())
@@ -80,11 +98,6 @@ fn newer_ends(pairs: &[PairKey]) -> Option<(i64, i64)> {
     newer().min().zip(newer().max())
 }
 
-/// What lookups from `?1` to `?2` ask for, and how their records stand.
-const ASKED: &str = "SELECT a.lookup, a.target, a.label, d.lookup IS NOT NULL, d.wanted, d.wanted_label, i.standing
-    FROM associations a CROSS JOIN identities i ON i.record = a.lookup >> 10
-    LEFT JOIN due_associations d ON d.lookup = a.lookup WHERE a.lookup >= ?1 AND a.lookup <= ?2 ORDER BY a.lookup";
-
 /// The name of a pipeline; a batch meets few of them.
 fn name_of(database: &Database, names: &mut Vec<(i64, PipelineName)>, pipeline: i64) -> rusqlite::Result<PipelineName> {
     if let Some((_, name)) = names.iter().find(|(known, _)| *known == pipeline) {
@@ -112,8 +125,8 @@ fn leading(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Leadi
     ends.sort();
     let nears: Vec<(i64, &[End])> = ends.chunk_by(|one, other| one.near == other.near).map(near).collect();
     let mut records: Vec<(i64, &[End])> = Vec::new();
-    each_of(database, RECORDS, 0, &nears, |ends, row| {
-        records.push((row.get(1)?, *ends));
+    known::records_of(database, &nears, |ends, record| {
+        records.push((record, *ends));
         Ok(())
     })?;
     records.sort_unstable_by_key(|(record, _)| *record);
@@ -129,24 +142,15 @@ fn leading(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Leadi
         }
         Ok(())
     };
-    each_of(database, LOOKUPS, PLACE_BITS, &records, |ends, row| {
-        if row.get::<_, Option<i64>>(3)?.is_none() {
-            enter(ends, row.get(2)?, row.get(0)?, row.get(1)?)
-        } else {
-            Ok(())
-        }
+    carried_out::each_of_records(database, &records, |ends, before| {
+        if before.from.is_none() { enter(ends, before.to, before.lookup, before.relation) } else { Ok(()) }
     })?;
-    let elsewhere = "SELECT 1 FROM associations WHERE from_id IS NOT NULL LIMIT 1";
-    if database.prepare_cached(elsewhere)?.exists([])? {
-        let sql = "SELECT lookup, relation FROM associations WHERE from_id = ?1 AND to_id = ?2";
-        let mut statement = database.prepare_cached(sql)?;
-        for alike in ends.chunk_by(|one, other| (one.near, one.far) == (other.near, other.far)) {
-            let End { near, far, .. } = alike[0];
-            let mut rows = statement.query([near, far])?;
-            while let Some(row) = rows.next()? {
-                enter(alike, far, row.get(0)?, row.get(1)?)?;
-            }
-        }
+    if carried_out::any_elsewhere(database)? {
+        let alike = ends.chunk_by(|one, other| (one.near, one.far) == (other.near, other.far));
+        let alike: Vec<(i64, i64, &[End])> = alike.map(|ends| (ends[0].near, ends[0].far, ends)).collect();
+        carried_out::elsewhere(database, &alike, |ends, before| {
+            enter(ends, before.to, before.lookup, before.relation)
+        })?;
     }
     Ok(found)
 }
@@ -164,16 +168,49 @@ fn near(ends: &[End]) -> (i64, &[End]) {
     (ends[0].near, ends)
 }
 
-/// The records that are HubSpot records from `?1` to `?2`.
-const RECORDS: &str =
-    "SELECT hubspot_id, record FROM identities WHERE hubspot_id >= ?1 AND hubspot_id <= ?2 ORDER BY hubspot_id";
+/// A type of association that is ours, by numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Own {
+    /// The newer record.
+    pub newer: i64,
+    /// The older record.
+    pub older: i64,
+    /// What the two are.
+    pub relation: i64,
+    /// The label, or [`NO_LABEL`].
+    pub label: i64,
+    /// The record that has the label; 0 where there is none.
+    pub from: i64,
+}
 
-const LOOKUPS: &str =
-    "SELECT lookup, relation, to_id, from_id FROM associations WHERE lookup >= ?1 AND lookup <= ?2 ORDER BY lookup";
+impl Entry<5> for Own {
+    const BEGIN: Self = Self { newer: 0, older: 0, relation: 0, label: 0, from: 0 };
+
+    fn key(&self) -> [i64; 5] {
+        [self.newer, self.older, self.relation, self.label, self.from]
+    }
+
+    fn write(&self, before: &Self, pen: &mut Pen) {
+        self.key().into_iter().zip(before.key()).for_each(|(number, before)| pen.number(number, before));
+    }
+
+    fn read(before: &Self, lens: &mut Lens<'_>) -> Option<Self> {
+        Some(Self {
+            newer: lens.number(before.newer)?,
+            older: lens.number(before.older)?,
+            relation: lens.number(before.relation)?,
+            label: lens.number(before.label)?,
+            from: lens.number(before.from)?,
+        })
+    }
+}
+
+/// What is ours.
+pub static OWN: Blocks<Own, 5> = Blocks::new("owned_types");
 
 /// What of the associations between these pairs of records is ours.
 pub fn owned(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<OwnedType>> {
-    let mut wanted: Vec<(i64, i64, i64, PairKey)> = Vec::with_capacity(pairs.len());
+    let mut wanted: Vec<([i64; 3], PairKey)> = Vec::with_capacity(pairs.len());
     // Mostly one for all, which may not be there yet.
     let mut met = None;
     for pair in pairs {
@@ -181,76 +218,52 @@ pub fn owned(database: &Database, pairs: &[PairKey]) -> rusqlite::Result<Vec<Own
             Some((objects, relation)) if objects == pair.objects => relation,
             _ => met.insert((pair.objects, database.relation_number(&alone(pair))?)).1,
         };
-        wanted.extend(relation.map(|relation| (pair.newer, pair.older, relation, *pair)));
+        wanted.extend(relation.map(|relation| ([pair.newer, pair.older, relation], *pair)));
     }
     wanted.sort_unstable();
     wanted.dedup();
+    let span = |([newer, older, relation], _): &([i64; 3], PairKey)| {
+        let of = |last| [*newer, *older, *relation, last, last];
+        (of(i64::MIN), of(i64::MAX))
+    };
     let mut found = Vec::new();
-    let mut statement = database.prepare_cached(
-        "SELECT newer, older, relation, label, from_id FROM owned_types
-         WHERE (newer, older, relation) >= (?1, ?2, ?3) AND newer <= ?4 ORDER BY newer, older, relation, label, from_id",
-    )?;
-    let last = wanted.last().map_or(0, |(newer, ..)| *newer);
-    let mut next = 0;
-    // Along the table where pairs lie close together, and with a leap where they do not, as `each_of` does.
-    'leaps: while let Some((newer, older, relation, _)) = wanted.get(next) {
-        let mut rows = statement.query([*newer, *older, *relation, last])?;
-        let mut in_vain = 0;
-        while let Some(row) = rows.next()? {
-            let here: (i64, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            while wanted.get(next).is_some_and(|(newer, older, relation, _)| (*newer, *older, *relation) < here) {
-                next += 1;
-            }
-            match wanted.get(next) {
-                None => break 'leaps,
-                Some((newer, older, relation, pair)) if (*newer, *older, *relation) == here => {
-                    let label = match row.get(3)? {
-                        NO_LABEL => None,
-                        label => Some((database.hubspot_id(row.get(4)?)?, database.label(label)?)),
-                    };
-                    in_vain = 0;
-                    found.push(OwnedType { pair: *pair, label });
-                }
-                Some(_) if in_vain == STEPS_MAX => continue 'leaps,
-                Some(_) => in_vain += 1,
-            }
-        }
-        break;
-    }
+    OWN.each_of(database, &wanted, span, |(_, pair), own| {
+        let label = match own.label {
+            NO_LABEL => None,
+            label => Some((database.hubspot_id(own.from)?, database.label(label)?)),
+        };
+        found.push(OwnedType { pair: *pair, label });
+        Ok(())
+    })?;
     Ok(found)
 }
 
 /// In the place of a label's number: the plain association.
-const NO_LABEL: i64 = 0;
+pub const NO_LABEL: i64 = 0;
 
 /// What two records are, whichever of them is looked at.
 fn alone(pair: &PairKey) -> Relation {
     Relation { objects: pair.objects, to_object: Default::default() }
 }
 
-static OWN: Insert = Insert::new(
-    "INSERT OR FAIL INTO owned_types (newer, older, relation, label, from_id) VALUES",
-    "ooccc",
-    "ON CONFLICT DO NOTHING",
-);
-
 /// Notes what is ours, and what is no longer.
 pub fn write_owned(database: &Database, owned: &[OwnedType], disowned: &[OwnedType]) -> rusqlite::Result<()> {
-    const FORGET: &str =
-        "DELETE FROM owned_types WHERE newer = ?1 AND older = ?2 AND relation = ?3 AND label = ?4 AND from_id = ?5";
-    let mut forget = database.prepare_cached(FORGET)?;
-    for row in by_numbers(database, disowned)? {
-        forget.execute(row)?;
-    }
-    let common = |[_, _, relation, label, from]: &[i64; 5]| [Some(*relation), Some(*label), Some(*from)];
-    OWN.rows(database, &by_numbers(database, owned)?, common, |values, [newer, older, ..]| {
-        values.put(newer)?;
-        values.put(older)
-    })
+    set_owned(database, &by_numbers(database, disowned)?, false)?;
+    set_owned(database, &by_numbers(database, owned)?, true)
 }
 
-/// The rows of what is ours, in their order.
-fn by_numbers(database: &Database, types: &[OwnedType]) -> rusqlite::Result<Vec<[i64; 5]>> {
+/// Notes of types, which are in order and without doubles, whether they are ours.
+pub fn set_owned(database: &Database, types: &[Own], is_ours: bool) -> rusqlite::Result<()> {
+    OWN.change(database, types, Own::key, |own, _| Ok(Some(*own).filter(|_| is_ours)))
+}
+
+/// Goes through all that is ours: whatever is wrong with a block is an error.
+pub fn check(database: &Database) -> rusqlite::Result<()> {
+    OWN.check(database, |_| {})
+}
+
+/// Types by numbers, in their order.
+fn by_numbers(database: &Database, types: &[OwnedType]) -> rusqlite::Result<Vec<Own>> {
     let mut rows = Vec::with_capacity(types.len());
     for owned in types {
         let relation = database.ensure_relation(&alone(&owned.pair))?;
@@ -258,7 +271,7 @@ fn by_numbers(database: &Database, types: &[OwnedType]) -> rusqlite::Result<Vec<
             None => (NO_LABEL, 0),
             Some((from, label)) => (database.ensure_label(label)?, database.ensure_hubspot_id(from)?),
         };
-        rows.push([owned.pair.newer, owned.pair.older, relation, label, from]);
+        rows.push(Own { newer: owned.pair.newer, older: owned.pair.older, relation, label, from });
     }
     rows.sort_unstable();
     rows.dedup();
@@ -278,9 +291,12 @@ pub fn recheck_pairs(database: &Database, pipeline: i64, pairs: &[(PairKey, Hubs
             continue;
         }
         // A lookup that asks for another record by now is due by itself.
-        let sql = "SELECT 1 FROM associations a LEFT JOIN due_associations d ON d.lookup = a.lookup
-            WHERE a.lookup = ?1 AND (d.lookup IS NULL OR d.wanted = a.target)";
-        if database.prepare_cached(sql)?.exists([lookup])? {
+        let due: Option<Option<i64>> = database
+            .prepare_cached("SELECT wanted FROM due_associations WHERE lookup = ?1")?
+            .query_row([lookup], |row| row.get(0))
+            .optional()?;
+        let before = carried_out::get(database, lookup)?;
+        if before.is_some_and(|before| due.is_none_or(|wanted| wanted == Some(before.asked.0))) {
             recheck(database, lookup, Pause::Over)?;
         }
     }

@@ -9,18 +9,13 @@ use rusqlite::{OptionalExtension, params};
 use super::carried_out::{self, Leading, Pair};
 use super::database::{Database, damaged};
 use super::due::{Asks, Due, enter_due};
+use super::packed::{Lens, Pen};
 
 /// A lookup, and what it asks for: the record and the label.
 pub type Fresh = (i64, Asks);
 
 /// What is known of a lookup: what it asks for, and where it is about to lead.
 pub type Known = (Asks, Option<Pair>);
-
-/// Bytes of a lookup: its number, that of the record, and that of the label, which is 0 where there is none.
-const BYTES: usize = 20;
-
-/// Bytes of what is about to be made of a lookup: its number, that of the relation, and the records at both ends.
-const PAIR_BYTES: usize = 32;
 
 /// Rows of a pipeline at most. The lookups of more get rows of their own, so that few rows are looked through with each commit.
 const BATCHES_MAX: usize = 128;
@@ -38,15 +33,12 @@ struct Batch {
     making: Vec<(i64, Pair)>,
 }
 
-/// Lookups as a row holds them; none where one of them does not fit: it asks for nothing, is in doubt, or its label has too large a number.
+/// Lookups as a row holds them; none where one of them does not fit: it asks for nothing, or is in doubt.
 pub fn fitting(due: &[Due]) -> Option<Vec<Fresh>> {
     // Not collected: that would let it grow step by step, as what may end early tells no size.
     let mut fresh = Vec::with_capacity(due.len());
     for (lookup, wanted, recheck) in due {
         let (target, label) = wanted.filter(|_| !recheck)?;
-        if label.is_some_and(|label| !u32::try_from(label).is_ok_and(|label| label > 0)) {
-            return None;
-        }
         fresh.push((*lookup, (target, label)));
     }
     Some(fresh)
@@ -54,8 +46,9 @@ pub fn fitting(due: &[Due]) -> Option<Vec<Fresh>> {
 
 /// Keeps lookups, which are in order, in one row. Of none of them anything is known.
 pub fn enter(database: &Database, pipeline: i64, lookups: &[Fresh]) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO due_together (pipeline, lookups) VALUES (?1, ?2)";
-    database.prepare_cached(sql)?.execute(params![pipeline, packed(lookups)])?;
+    let (Some((first, _)), Some((last, _))) = (lookups.first(), lookups.last()) else { return Ok(()) };
+    let sql = "INSERT INTO due_together (pipeline, first, last, lookups) VALUES (?1, ?2, ?3, ?4)";
+    database.prepare_cached(sql)?.execute(params![pipeline, first, last, packed(lookups)])?;
     // Numbers go up: some rows more than there may be cost less than counting them with each commit. Those of all pipelines, as one may
     // get none of the numbers at which that is done.
     if database.last_insert_rowid() % COUNTED_EVERY != 0 {
@@ -74,56 +67,59 @@ pub fn enter(database: &Database, pipeline: i64, lookups: &[Fresh]) -> rusqlite:
     Ok(())
 }
 
-fn packed(lookups: &[Fresh]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(lookups.len() * BYTES);
+/// Lookups, which are in order, with what each asks for.
+pub fn packed(lookups: &[Fresh]) -> Vec<u8> {
+    let mut pen = Pen::with_capacity(16 + 8 * lookups.len());
+    let mut before = (0, 0);
     for (lookup, (target, label)) in lookups {
-        bytes.extend_from_slice(&lookup.to_be_bytes());
-        bytes.extend_from_slice(&target.to_be_bytes());
-        let label = label.and_then(|label| u32::try_from(label).ok()).unwrap_or_default();
-        bytes.extend_from_slice(&label.to_be_bytes());
+        pen.number(*lookup, before.0);
+        pen.number(*target, before.1);
+        pen.number(label.unwrap_or_default(), 0);
+        before = (*lookup, *target);
     }
-    bytes
+    pen.into_bytes()
 }
 
 /// The lookups of a row.
 fn unpacked(bytes: &[u8]) -> rusqlite::Result<Vec<Fresh>> {
-    let mut lookups = Vec::with_capacity(bytes.len().div_ceil(BYTES));
-    for bytes in bytes.chunks(BYTES) {
-        lookups.push(lookup_of(bytes).ok_or_else(|| damaged(DAMAGED.to_owned()))?);
+    let mut lookups = Vec::with_capacity(bytes.len() / 4);
+    let (mut lens, mut lookup, mut target) = (Lens::of(bytes), 0, 0);
+    let mut next = |lens: &mut Lens<'_>| {
+        lookup = lens.number(lookup)?;
+        target = lens.number(target)?;
+        Some((lookup, (target, Some(lens.number(0)?).filter(|label| *label != 0))))
+    };
+    while !lens.is_empty() {
+        lookups.push(next(&mut lens).ok_or_else(|| damaged(DAMAGED.to_owned()))?);
     }
     Ok(lookups)
 }
 
 const DAMAGED: &str = "lookups that were committed together are cut short";
 
-fn lookup_of(bytes: &[u8]) -> Option<Fresh> {
-    let (lookup, rest) = bytes.split_first_chunk()?;
-    let (target, rest) = rest.split_first_chunk()?;
-    let label = i64::from(u32::from_be_bytes(*rest.first_chunk()?));
-    Some((i64::from_be_bytes(*lookup), (i64::from_be_bytes(*target), Some(label).filter(|label| *label != 0))))
-}
-
-fn packed_pairs(pairs: &[(i64, Pair)]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(pairs.len() * PAIR_BYTES);
+/// What is about to be made of lookups, which are in order.
+pub fn packed_pairs(pairs: &[(i64, Pair)]) -> Vec<u8> {
+    let mut pen = Pen::with_capacity(12 * pairs.len());
+    let mut before = [0; 4];
     for (lookup, Pair { relation, from, to }) in pairs {
-        for number in [lookup, relation, from, to] {
-            bytes.extend_from_slice(&number.to_be_bytes());
-        }
+        let numbers = [*lookup, *relation, *from, *to];
+        numbers.into_iter().zip(before).for_each(|(number, before)| pen.number(number, before));
+        before = numbers;
     }
-    bytes
+    pen.into_bytes()
 }
 
 fn unpacked_pairs(bytes: &[u8]) -> rusqlite::Result<Vec<(i64, Pair)>> {
-    let (numbers, rest) = bytes.as_chunks::<8>();
-    let (pairs, odd) = numbers.as_chunks::<4>();
-    if !rest.is_empty() || !odd.is_empty() {
-        return Err(damaged(DAMAGED.to_owned()));
+    let mut pairs = Vec::with_capacity(bytes.len() / 4);
+    let (mut lens, mut numbers) = (Lens::of(bytes), [0; 4]);
+    while !lens.is_empty() {
+        for number in &mut numbers {
+            *number = lens.number(*number).ok_or_else(|| damaged(DAMAGED.to_owned()))?;
+        }
+        let [lookup, relation, from, to] = numbers;
+        pairs.push((lookup, Pair { relation, from, to }));
     }
-    let pair = |numbers: &[[u8; 8]; 4]| {
-        let [lookup, relation, from, to] = numbers.map(i64::from_be_bytes);
-        (lookup, Pair { relation, from, to })
-    };
-    Ok(pairs.iter().map(pair).collect())
+    Ok(pairs)
 }
 
 /// What is about to be made of the lookups of a row.
@@ -133,22 +129,26 @@ fn making(database: &Database, number: i64) -> rusqlite::Result<Vec<(i64, Pair)>
     Ok(pairs.optional()?.unwrap_or_default())
 }
 
-/// The rows of a pipeline that may hold lookups from one to another, the oldest first.
+/// The rows of a pipeline that may hold lookups from one to another, the oldest first; without what is about to be made of them.
 fn batches(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<Vec<Batch>> {
-    let mut statement = database.prepare_cached("SELECT number, lookups FROM due_together WHERE pipeline = ?1")?;
-    let mut rows = statement.query([pipeline])?;
+    let sql = "SELECT number, lookups FROM due_together WHERE pipeline = ?1 AND first <= ?3 AND last >= ?2";
+    let mut statement = database.prepare_cached(sql)?;
+    let mut rows = statement.query([pipeline, first, last])?;
     let mut batches = Vec::new();
     while let Some(row) = rows.next()? {
-        let bytes = row.get_ref(1)?.as_blob()?;
-        let begins_after = lookup_of(bytes).is_none_or(|(lookup, _)| lookup > last);
-        let end = bytes.len().saturating_sub(BYTES);
-        let ends_before = lookup_of(&bytes[end..]).is_none_or(|(lookup, _)| lookup < first);
-        if !begins_after && !ends_before {
-            let number = row.get(0)?;
-            batches.push(Batch { number, lookups: unpacked(bytes)?, making: making(database, number)? });
-        }
+        let lookups = unpacked(row.get_ref(1)?.as_blob()?)?;
+        batches.push(Batch { number: row.get(0)?, lookups, making: Vec::new() });
     }
     batches.sort_by_key(|batch| batch.number);
+    Ok(batches)
+}
+
+/// The same, with that.
+fn whole_batches(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<Vec<Batch>> {
+    let mut batches = batches(database, pipeline, first, last)?;
+    for batch in &mut batches {
+        batch.making = making(database, batch.number)?;
+    }
     Ok(batches)
 }
 
@@ -174,7 +174,7 @@ pub fn all(database: &Database, pipeline: i64) -> rusqlite::Result<BTreeMap<i64,
 
 /// Those from one to another, and some more.
 pub fn near(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<BTreeMap<i64, Known>> {
-    let batches = batches(database, pipeline, first, last)?;
+    let batches = whole_batches(database, pipeline, first, last)?;
     Ok(batches.iter().flat_map(Batch::known).collect())
 }
 
@@ -210,21 +210,20 @@ pub fn spread_noted_to(database: &Database, first: i64, last: i64) -> rusqlite::
 pub fn note(database: &Database, pipeline: i64, leading: &[Leading]) -> rusqlite::Result<Vec<i64>> {
     let (Some(first), Some(last)) = (leading.first(), leading.last()) else { return Ok(Vec::new()) };
     let mut noted = Vec::with_capacity(leading.len());
-    for batch in batches(database, pipeline, first.0, last.0)? {
+    for batch in whole_batches(database, pipeline, first.0, last.0)? {
         let place = |lookup: &i64| leading.binary_search_by_key(lookup, |(lookup, _)| *lookup).ok();
         let asked = |(lookup, asks): &Fresh| place(lookup).filter(|place| leading[*place].1.0 == *asks);
-        let before = noted.len();
-        let mut pairs: BTreeMap<i64, Pair> = batch.making.iter().copied().collect();
-        for place in batch.lookups.iter().filter_map(asked) {
-            let (lookup, (_, pair)) = leading[place];
-            pairs.insert(lookup, pair);
-            noted.push(lookup);
-        }
-        if noted.len() > before {
-            let newer = || pairs.values().map(|pair| pair.from.max(pair.to));
+        let leads = |place: usize| (leading[place].0, leading[place].1.1);
+        let mut pairs: Vec<(i64, Pair)> = batch.lookups.iter().filter_map(asked).map(leads).collect();
+        noted.extend(pairs.iter().map(|(lookup, _)| *lookup));
+        if !pairs.is_empty() {
+            let is_new = |lookup: &i64| pairs.binary_search_by_key(lookup, |(lookup, _)| *lookup).is_ok();
+            let before: Vec<(i64, Pair)> = batch.making.iter().filter(|(lookup, _)| !is_new(lookup)).copied().collect();
+            pairs.extend(before);
+            pairs.sort_by_key(|(lookup, _)| *lookup);
+            let newer = || pairs.iter().map(|(_, pair)| pair.from.max(pair.to));
             let (first, last) = (newer().min(), newer().max());
             let sql = "INSERT OR REPLACE INTO making_together (number, first, last, pairs) VALUES (?1, ?2, ?3, ?4)";
-            let pairs: Vec<(i64, Pair)> = pairs.into_iter().collect();
             database.prepare_cached(sql)?.execute(params![batch.number, first, last, packed_pairs(&pairs)])?;
         }
     }
@@ -249,9 +248,12 @@ fn spread_where(
     which: impl Fn(&Batch) -> bool,
 ) -> rusqlite::Result<()> {
     let (Some(first), Some(last)) = (lookups.first(), lookups.last()) else { return Ok(()) };
-    for batch in batches(database, pipeline, *first, *last)? {
-        if which(&batch) && batch.lookups.iter().any(|(lookup, _)| lookups.binary_search(lookup).is_ok()) {
-            spread_one(database, &batch)?;
+    for mut batch in batches(database, pipeline, *first, *last)? {
+        if batch.lookups.iter().any(|(lookup, _)| lookups.binary_search(lookup).is_ok()) {
+            batch.making = making(database, batch.number)?;
+            if which(&batch) {
+                spread_one(database, &batch)?;
+            }
         }
     }
     Ok(())
@@ -259,7 +261,7 @@ fn spread_where(
 
 /// The same with all lookups of a pipeline from one to another.
 pub fn spread_range(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite::Result<()> {
-    batches(database, pipeline, first, last)?.iter().try_for_each(|batch| spread_one(database, batch))
+    whole_batches(database, pipeline, first, last)?.iter().try_for_each(|batch| spread_one(database, batch))
 }
 
 /// What was about to be made is in doubt from then on.
@@ -273,15 +275,18 @@ fn spread_one(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
 }
 
 fn delete(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
-    forget_making(database, batch)?;
+    database.prepare_cached("DELETE FROM making_together WHERE number = ?1")?.execute([batch.number])?;
     database.prepare_cached("DELETE FROM due_together WHERE number = ?1")?.execute([batch.number]).map(drop)
 }
 
-fn forget_making(database: &Database, batch: &Batch) -> rusqlite::Result<()> {
-    if batch.making.is_empty() {
-        return Ok(());
+/// Goes through all of them: whatever is wrong with a row is an error.
+pub fn check(database: &Database) -> rusqlite::Result<()> {
+    let mut statement = database.prepare("SELECT number, lookups FROM due_together")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        known(database, row.get(0)?, row.get_ref(1)?.as_blob()?)?;
     }
-    database.prepare_cached("DELETE FROM making_together WHERE number = ?1")?.execute([batch.number]).map(drop)
+    Ok(())
 }
 
 /// Takes lookups away that are carried out: `carried_out` tells the place of a lookup among them, and whether that is what it asks for.
@@ -296,6 +301,7 @@ pub fn settle(
     for mut batch in batches(database, pipeline, first, last)? {
         let places: Vec<Option<(usize, bool)>> = batch.lookups.iter().map(|lookup| carried_out(*lookup)).collect();
         if places.iter().flatten().any(|(_, is_done)| !is_done) {
+            batch.making = making(database, batch.number)?;
             spread_one(database, &batch)?;
             continue;
         }
@@ -321,7 +327,10 @@ mod tests {
     fn lookups_are_read_as_they_were_packed() {
         let lookups = [(i64::MIN, (0, None)), (7, (i64::MAX, Some(1))), (i64::MAX, (-1, Some(i64::from(u32::MAX))))];
         assert_eq!(unpacked(&packed(&lookups)).unwrap(), lookups);
-        assert!(unpacked(&packed(&lookups)[..59]).is_err());
+        let bytes = packed(&lookups);
+        let errors = (1..bytes.len()).filter(|cut| unpacked(&bytes[..*cut]).is_err()).count();
+        // But for where one lookup ends and the next begins.
+        assert_eq!(errors, bytes.len() - 1 - 2);
         assert_eq!(unpacked(&[]).unwrap(), []);
     }
 
@@ -332,7 +341,8 @@ mod tests {
             (7, Pair { relation: -1, from: i64::MIN, to: 8 }),
         ];
         assert_eq!(unpacked_pairs(&packed_pairs(&pairs)).unwrap(), pairs);
-        assert!(unpacked_pairs(&packed_pairs(&pairs)[..40]).is_err());
+        let bytes = packed_pairs(&pairs);
+        assert!(unpacked_pairs(&bytes[..bytes.len() - 1]).is_err());
         assert_eq!(unpacked_pairs(&[]).unwrap(), []);
     }
 
@@ -340,7 +350,7 @@ mod tests {
     fn only_what_asks_for_an_association_and_is_not_in_doubt_fits() {
         let one = (1, Some((5, None)), false);
         assert_eq!(fitting(&[one, (2, Some((5, Some(3))), false)]), Some(vec![(1, (5, None)), (2, (5, Some(3)))]));
-        for odd in [(2, None, false), (2, Some((5, None)), true), (2, Some((5, Some(1 << 40))), false)] {
+        for odd in [(2, None, false), (2, Some((5, None)), true)] {
             assert_eq!(fitting(&[one, odd]), None);
         }
     }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::database::{Database, each_of};
+use super::database::{Database, damaged, each_of};
+use super::packed::{Lens, Pen};
 use super::pipelines::{ensure_pipeline, pipeline_id};
 use super::rows;
 use crate::model::ids::{PipelineName, SalesforceId};
@@ -94,19 +95,43 @@ struct Call {
 
 impl Call {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let bytes = row.get_ref(2)?.as_blob()?;
-        let mut records = Vec::with_capacity(bytes.len() / 8);
-        for record in bytes.chunks(8) {
-            records.push(i64::from_be_bytes(rows::bytes(2, record)?));
-        }
+        let records = unpacked(row.get_ref(2)?.as_blob()?)
+            .ok_or_else(|| damaged("the records of a call are cut short".to_owned()))?;
         Ok(Self { number: row.get(0)?, kind: row.get(1)?, records })
     }
 }
 
-fn packed(records: &[i64]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(8 * records.len());
-    records.iter().for_each(|record| bytes.extend_from_slice(&record.to_be_bytes()));
-    bytes
+/// Records, which are in order: the first and the last number as they are, and then those behind the first.
+pub fn packed(records: &[i64]) -> Vec<u8> {
+    let (Some(first), Some(last)) = (records.first(), records.last()) else { return Vec::new() };
+    let mut pen = Pen::with_capacity(16 + 2 * records.len());
+    pen.bytes(&first.to_be_bytes());
+    pen.bytes(&last.to_be_bytes());
+    records.windows(2).for_each(|pair| pen.number(pair[1], pair[0]));
+    pen.into_bytes()
+}
+
+/// None where they are cut short.
+fn unpacked(bytes: &[u8]) -> Option<Vec<i64>> {
+    if bytes.is_empty() {
+        return Some(Vec::new());
+    }
+    let (first, last) = ends(bytes)?;
+    let mut lens = Lens::of(&bytes[16..]);
+    let mut records = Vec::with_capacity(1 + bytes.len());
+    records.push(first);
+    let mut record = first;
+    while !lens.is_empty() {
+        record = lens.number(record)?;
+        records.push(record);
+    }
+    Some(records).filter(|_| record == last)
+}
+
+/// The first and the last of packed records.
+fn ends(bytes: &[u8]) -> Option<(i64, i64)> {
+    let (first, rest) = bytes.split_first_chunk()?;
+    Some((i64::from_be_bytes(*first), i64::from_be_bytes(*rest.first_chunk()?)))
 }
 
 const CALLS: &str = "SELECT number, kind, records FROM calls WHERE pipeline = ?1";
@@ -125,11 +150,19 @@ fn calls(database: &Database, pipeline: i64, first: i64, last: i64) -> rusqlite:
     Ok(calls)
 }
 
+/// Goes through all calls: whatever is wrong with one is an error.
+pub fn check(database: &Database) -> rusqlite::Result<()> {
+    let mut statement = database.prepare("SELECT number, kind, records FROM calls")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        Call::read(row)?;
+    }
+    Ok(())
+}
+
 /// Whether a call may have some of the records from one to another.
 fn may_have(packed: &[u8], first: i64, last: i64) -> bool {
-    let begins_after = packed.first_chunk().is_none_or(|first| i64::from_be_bytes(*first) > last);
-    let ends_before = packed.last_chunk().is_none_or(|last| i64::from_be_bytes(*last) < first);
-    !begins_after && !ends_before
+    ends(packed).is_some_and(|(begin, end)| begin <= last && end >= first)
 }
 
 /// Forgets the doubts about records that are accounted for.
@@ -314,6 +347,15 @@ mod tests {
             }
         }
         Ok(found)
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_packed() {
+        for records in [&[][..], &[5], &[i64::MIN, 0, 7, i64::MAX], &[1, 2, 3, 1 << 40]] {
+            let bytes = packed(records);
+            assert_eq!(unpacked(&bytes).as_deref(), Some(records));
+            assert!((1..bytes.len()).all(|cut| unpacked(&bytes[..cut]).is_none()), "{records:?}");
+        }
     }
 
     #[test]

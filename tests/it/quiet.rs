@@ -1,8 +1,11 @@
 //! Work is proportional to change: a cycle without one asks HubSpot nothing.
 
 use serde_json::json;
+use syncline::model::identity::Identity;
+use syncline::model::ids::SalesforceId;
 
 use crate::support::oracle::agree;
+use crate::support::remembered::{live, remember};
 use crate::support::{Bench, report};
 
 #[test]
@@ -129,18 +132,20 @@ fn a_first_import_into_an_empty_object_asks_for_no_record() {
 fn a_row_that_comes_once_more_is_known_by_its_mark() {
     let bench = Bench::new(60);
     bench.import();
-    let state = rusqlite::Connection::open(bench.path(".syncline/state.db")).unwrap();
-    let remembered = || -> Vec<(i64, Vec<u8>)> {
-        let mut read = state.prepare("SELECT record, hash FROM identities ORDER BY record").unwrap();
-        read.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().map(Result::unwrap).collect()
+    let path = bench.path(".syncline/state.db");
+    let known = || ["subscriptions", "work_orders"].map(|name| (name, live(&path, name, 1_000)));
+    let remembered = || -> Vec<(&str, SalesforceId, [u8; 16])> {
+        let all = known().into_iter();
+        let of = |(name, all): (&'static str, Vec<Identity>)| {
+            all.into_iter().map(move |one| (name, one.salesforce_id, one.hash.0))
+        };
+        all.flat_map(of).collect()
     };
     let written = remembered();
     let spoil = |part: std::ops::Range<usize>| {
-        for (record, mut hash) in remembered() {
-            hash[part.clone()].iter_mut().for_each(|byte| *byte ^= 0x55);
-            state
-                .execute("UPDATE identities SET hash = ?2 WHERE record = ?1", rusqlite::params![record, hash])
-                .unwrap();
+        for (name, mut all) in known() {
+            all.iter_mut().for_each(|one| one.hash.0[part.clone()].iter_mut().for_each(|byte| *byte ^= 0x55));
+            remember(&path, name, all);
         }
     };
     let updated = || {
@@ -167,9 +172,10 @@ fn a_row_that_comes_once_more_is_known_by_its_mark() {
     // By another option, rows are judged anew and marked anew.
     bench.hubspot("add_option", json!({"object": "subscriptions", "property": "channels", "value": "Fax"}));
     assert_eq!(updated(), 0);
-    let now: std::collections::HashMap<_, _> = remembered().into_iter().collect();
-    let renewed = written.iter().filter(|(record, hash)| now[record] != *hash).count();
-    let same = written.iter().filter(|(record, hash)| now[record][..8] == hash[..8]).count();
+    let now: std::collections::HashMap<_, _> =
+        remembered().into_iter().map(|(name, id, hash)| ((name, id), hash)).collect();
+    let renewed = written.iter().filter(|(name, id, hash)| now[&(*name, *id)] != *hash).count();
+    let same = written.iter().filter(|(name, id, hash)| now[&(*name, *id)][..8] == hash[..8]).count();
     assert!(renewed > 0 && renewed < written.len(), "{renewed} of {}", written.len());
     assert_eq!(same, written.len());
     agree(&bench);

@@ -70,6 +70,20 @@ fn a_check_tells_damage_and_changes_nothing() {
     bench.import();
     let sound = bench.run(&["state", "check"]).code(0);
     assert!(sound.stdout.ends_with("it is sound\n"), "{sound:?}");
+    // What shares a row is read as well, and one table beside the other.
+    for (spoil, wrong) in [
+        ("UPDATE identities SET entries = substr(entries, 1, length(entries) - 3)", "cut short"),
+        ("UPDATE identities SET first = first + 1", "before its block"),
+        ("DELETE FROM identities_by_hubspot_id", "does not hold the records"),
+        ("UPDATE owned_types SET entries = CAST(entries || x'ff' AS BLOB)", "cut short"),
+    ] {
+        fs::copy(bench.path(STATE), bench.path("sound.db")).unwrap();
+        Connection::open(bench.path(STATE)).unwrap().execute(spoil, []).unwrap();
+        let damaged = bench.run(&["state", "check"]).code(1);
+        assert!(format!("{}{}", damaged.stdout, damaged.stderr).contains(wrong), "{spoil}: {damaged:?}");
+        fs::rename(bench.path("sound.db"), bench.path(STATE)).unwrap();
+    }
+    bench.run(&["state", "check"]).code(0);
     // A page in the middle is overwritten.
     Connection::open(bench.path(STATE)).unwrap().execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     let mut bytes = fs::read(bench.path(STATE)).unwrap();

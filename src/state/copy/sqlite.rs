@@ -1,18 +1,22 @@
 //! A file of SQLite as a state to copy: its rows by their names, which it knows by numbers. Effect: as [`Copied`] says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{OptionalExtension, Row as SqlRow, params, params_from_iter};
+use rusqlite::{OptionalExtension, params, params_from_iter};
 
 use super::tables::{Cell, Column, IDENTITIES, Kind, LOOKUPS, OWNED, REPLACED, Row, Table, UNCONFIRMED};
 use super::{Answer, COPYING, Copied, PAGE_ROWS, Page, is_mark};
 use crate::model::association::{AssociationKey, LabelId};
 use crate::model::ids::{HubspotId, PipelineName, SalesforceId};
-use crate::state::carried_out::Pair;
+use crate::state::blocks::Entry as _;
+use crate::state::carried_out::{self, CarriedOut, Leading, Pair};
 use crate::state::database::{Database, Relation, Standing, damaged, lookup_of, record_of};
 use crate::state::due::{Asks, Wanted};
+use crate::state::known::{self, Known};
 use crate::state::open::Seen;
+use crate::state::pairs::{self, NO_LABEL, OWN, Own};
 use crate::state::sqlite::SqliteState;
 use crate::state::{directory, lookups, open, pipelines, rows, together, unconfirmed};
 
@@ -57,10 +61,11 @@ impl Copied for SqliteState {
     fn recount(&self) -> Answer<'_, ()> {
         self.write(|database| {
             // By one way through the records, not by one for each standing.
-            let counted: HashMap<i64, i64> = database
-                .prepare("SELECT standing, count(*) FROM identities GROUP BY standing")?
-                .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect::<rusqlite::Result<_>>()?;
+            let mut counted: HashMap<i64, i64> = HashMap::new();
+            known::all(database, |known| {
+                *counted.entry(known.standing).or_default() += 1;
+                Ok(())
+            })?;
             database.execute("UPDATE standings SET records = 0", [])?;
             let mut set = database.prepare("UPDATE standings SET records = ?2 WHERE number = ?1")?;
             counted.into_iter().try_for_each(|(standing, records)| set.execute([standing, records]).map(drop))
@@ -71,7 +76,10 @@ impl Copied for SqliteState {
 /// The tables of the file that hold the rows of one.
 fn stored_in(table: &Table) -> Vec<&'static str> {
     match table.name {
-        "lookups" => vec!["associations", "due_associations", "due_together", "making_together"],
+        "identities" => vec!["identities", "identities_by_hubspot_id"],
+        "lookups" => {
+            vec!["associations", "associations_by_pair", "due_associations", "due_together", "making_together"]
+        }
         "unconfirmed" => vec!["unconfirmed", "calls"],
         name => vec![name],
     }
@@ -123,27 +131,24 @@ fn next_of(rows: usize, last: Option<i64>) -> Option<String> {
 }
 
 fn identities(database: &Database, after: i64) -> rusqlite::Result<Page> {
-    let sql = "SELECT record, hubspot_id, hash, standing FROM identities WHERE record > ?1 ORDER BY record LIMIT ?2";
-    let mut statement = database.prepare_cached(sql)?;
-    let mut found = statement.query(params![after, LIMIT])?;
     let (mut rows, mut last) = (Vec::new(), None);
-    while let Some(row) = found.next()? {
-        let number: i64 = row.get(0)?;
-        let standing = database.standing(row.get(3)?)?;
-        let [pipeline, id] = record(database, number)?;
+    known::walk(database, after.saturating_add(1)..i64::MAX, |known| {
+        let standing = database.standing(known.standing)?;
+        let [pipeline, id] = record(database, known.record)?;
         rows.push(vec![
             pipeline,
             id,
-            text(database.hubspot_id(row.get(1)?)?.to_string()),
-            Cell::Bytes(row.get(2)?),
+            text(database.hubspot_id(known.hubspot_id)?.to_string()),
+            Cell::Bytes(known.hash.to_vec()),
             Cell::Bytes(standing.mapping.to_vec()),
             text(rows::name_of(&standing.membership)),
             or_blank(Some(&standing.match_property).filter(|property| !property.is_empty()), |property| {
                 text(&**property)
             }),
         ]);
-        last = Some(number);
-    }
+        last = Some(known.record);
+        Ok(if rows.len() < PAGE_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
     Ok(Page { next: next_of(rows.len(), last), rows })
 }
 
@@ -172,42 +177,48 @@ fn lookups_of(database: &Database, after: &str) -> rusqlite::Result<Page> {
         let what = "an earlier version has left lookups whose pairs are not known: run each pipeline once, then copy";
         return Err(damaged(what.to_owned()));
     }
-    let sql = "SELECT x.lookup, d.lookup IS NOT NULL, d.wanted, d.wanted_label, d.recheck, d.waiting_since, d.retry_at,
-            a.target, a.label, a.relation, coalesce(a.from_id, i.hubspot_id), a.to_id
-        FROM (SELECT lookup FROM associations WHERE lookup > ?1 UNION SELECT lookup FROM due_associations WHERE lookup > ?1
-              ORDER BY lookup LIMIT ?2) x
-        LEFT JOIN due_associations d ON d.lookup = x.lookup LEFT JOIN associations a ON a.lookup = x.lookup
-        LEFT JOIN identities i ON i.record = x.lookup >> 10 ORDER BY x.lookup";
+    let begin = number(Some(after)).saturating_add(1);
+    let mut carried_out: Vec<CarriedOut> = Vec::new();
+    carried_out::walk(database, begin..i64::MAX, |before| {
+        carried_out.push(before);
+        Ok(if carried_out.len() < PAGE_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
+    let near = near_ends(database, carried_out.iter().map(|before| record_of(before.lookup)))?;
+    let mut found: BTreeMap<i64, Lookup> = BTreeMap::new();
+    for before in carried_out {
+        // None of a record that nothing is known of any more.
+        let from = before.from.or_else(|| near.get(&record_of(before.lookup)).copied());
+        let pair = from.map(|from| (before.asked, Pair { relation: before.relation, from, to: before.to }));
+        found.insert(before.lookup, Lookup { wanted: Some(before.asked), carried_out: pair, ..Lookup::default() });
+    }
+    let sql = "SELECT lookup, wanted, wanted_label, recheck, waiting_since, retry_at FROM due_associations
+        WHERE lookup >= ?1 ORDER BY lookup LIMIT ?2";
     let mut statement = database.prepare_cached(sql)?;
-    let mut found = statement.query(params![number(Some(after)), LIMIT])?;
+    let mut due = statement.query(params![begin, LIMIT])?;
+    while let Some(row) = due.next()? {
+        let lookup = found.entry(row.get(0)?).or_default();
+        lookup.wanted = lookups::asked(row)?;
+        (lookup.recheck, lookup.waiting_since, lookup.retry_at) = (row.get(3)?, row.get(4)?, row.get(5)?);
+    }
+    // Of both as far as either was read.
     let (mut rows, mut last, mut read) = (Vec::new(), None, 0);
-    while let Some(row) = found.next()? {
-        let lookup: i64 = row.get(0)?;
-        rows.extend(lookup_row(database, lookup, &asked(row)?)?);
+    for (lookup, known) in found.into_iter().take(PAGE_ROWS) {
+        rows.extend(lookup_row(database, lookup, &known)?);
         (last, read) = (Some(lookup), read + 1);
     }
     Ok(Page { next: Some(next_of(read, last).unwrap_or_else(|| TOGETHER.to_owned())), rows })
 }
 
-fn asked(row: &SqlRow<'_>) -> rusqlite::Result<Lookup> {
-    let pair = |first: usize| -> rusqlite::Result<_> {
-        let label = row.get::<_, Option<i64>>(first + 1)?;
-        Ok(row.get::<_, Option<i64>>(first)?.map(|target| (target, label)))
-    };
-    let before = pair(7)?;
-    let from: Option<i64> = row.get(10)?;
-    let carried_out = match (before, from) {
-        (Some(asked), Some(from)) => Some((asked, Pair { relation: row.get(9)?, from, to: row.get(11)? })),
-        // Of a record that nothing is known of any more.
-        _ => None,
-    };
-    Ok(Lookup {
-        wanted: if row.get(1)? { pair(2)? } else { before },
-        carried_out,
-        recheck: row.get::<_, Option<bool>>(4)?.unwrap_or_default(),
-        waiting_since: row.get(5)?,
-        retry_at: row.get(6)?,
-    })
+/// The HubSpot records that records are, which are in order.
+fn near_ends(database: &Database, records: impl Iterator<Item = i64>) -> rusqlite::Result<HashMap<i64, i64>> {
+    let mut records: Vec<(i64, ())> = records.map(|record| (record, ())).collect();
+    records.dedup();
+    let mut near = HashMap::with_capacity(records.len());
+    known::each_of(database, &records, |(), known| {
+        near.insert(known.record, known.hubspot_id);
+        Ok(())
+    })?;
+    Ok(near)
 }
 
 /// The row of a lookup; none where it asks for nothing and nothing stands.
@@ -274,26 +285,23 @@ fn replaced(database: &Database) -> rusqlite::Result<Page> {
 }
 
 fn owned(database: &Database, after: Option<&str>) -> rusqlite::Result<Page> {
-    let begin = || vec![i64::MIN; 5];
-    let after: Vec<i64> = after.map_or_else(begin, |after| serde_json::from_str(after).unwrap_or_else(|_| begin()));
-    let sql = "SELECT newer, older, relation, label, from_id FROM owned_types
-        WHERE (newer, older, relation, label, from_id) > (?1, ?2, ?3, ?4, ?5)
-        ORDER BY newer, older, relation, label, from_id LIMIT ?6";
-    let mut statement = database.prepare_cached(sql)?;
-    let mut found = statement.query(params_from_iter(after.into_iter().chain([LIMIT])))?;
+    let after: Option<[i64; 5]> = after.and_then(|after| serde_json::from_str(after).ok());
     let (mut rows, mut last) = (Vec::new(), None);
-    while let Some(row) = found.next()? {
-        let key: [i64; 5] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
-        let [newer, older, relation, label, from] = key;
-        let (label, from) = match label {
+    OWN.walk(database, after.unwrap_or([i64::MIN; 5]), [i64::MAX; 5], |own| {
+        if Some(own.key()) == after {
+            return Ok(ControlFlow::Continue(()));
+        }
+        let (label, from) = match own.label {
             // The plain association, which looks alike from both sides.
-            0 => (String::new(), String::new()),
-            label => (database.label(label)?.to_string(), database.hubspot_id(from)?.to_string()),
+            NO_LABEL => (String::new(), String::new()),
+            label => (database.label(label)?.to_string(), database.hubspot_id(own.from)?.to_string()),
         };
-        let objects = database.relation(relation)?.objects;
-        rows.push(vec![Cell::Number(newer), Cell::Number(older), Cell::Number(objects), text(label), text(from)]);
-        last = Some(key);
-    }
+        let objects = database.relation(own.relation)?.objects;
+        let ends = [Cell::Number(own.newer), Cell::Number(own.older)];
+        rows.push(ends.into_iter().chain([Cell::Number(objects), text(label), text(from)]).collect());
+        last = Some(own.key());
+        Ok(if rows.len() < PAGE_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+    })?;
     let next = last.filter(|_| rows.len() == PAGE_ROWS).and_then(|last| serde_json::to_string(&last).ok());
     Ok(Page { rows, next })
 }
@@ -422,55 +430,58 @@ impl<'a> Given<'a> {
 }
 
 fn put(database: &Database, table: &Table, rows: &[Row]) -> rusqlite::Result<()> {
-    let put: fn(&Database, &Given<'_>) -> rusqlite::Result<()> = match table.name {
-        name if name == IDENTITIES.name => put_identity,
-        name if name == LOOKUPS.name => put_lookup,
-        name if name == REPLACED.name => put_replaced,
-        name if name == OWNED.name => put_owned,
-        name if name == UNCONFIRMED.name => put_in_doubt,
-        _ => return rows.iter().try_for_each(|row| put_as_it_is(database, table, row)),
-    };
-    rows.iter().try_for_each(|row| put(database, &Given(row)))
+    match table.name {
+        name if name == IDENTITIES.name => put_identities(database, rows),
+        name if name == LOOKUPS.name => put_lookups(database, rows),
+        name if name == REPLACED.name => rows.iter().try_for_each(|row| put_replaced(database, &Given(row))),
+        name if name == OWNED.name => put_owned(database, rows),
+        name if name == UNCONFIRMED.name => rows.iter().try_for_each(|row| put_in_doubt(database, &Given(row))),
+        _ => rows.iter().try_for_each(|row| put_as_it_is(database, table, row)),
+    }
 }
 
-fn put_identity(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
-    let standing = Standing {
-        pipeline: row.pipeline(database)?,
-        membership: rows::named(5, row.must(5)?)?,
-        mapping: rows::bytes(4, row.bytes(4)?)?,
-        match_property: row.text(6)?.unwrap_or_default().into(),
+fn put_identities(database: &Database, rows: &[Row]) -> rusqlite::Result<()> {
+    let identity = |row: &Row| {
+        let row = Given(row);
+        let standing = Standing {
+            pipeline: row.pipeline(database)?,
+            membership: rows::named(5, row.must(5)?)?,
+            mapping: rows::bytes(4, row.bytes(4)?)?,
+            match_property: row.text(6)?.unwrap_or_default().into(),
+        };
+        let standing = database.ensure_standing(&standing)?;
+        let (record, hubspot_id) = (row.record(database)?, row.hubspot_id(database, 2)?);
+        Ok((record, Known { record, hubspot_id, hash: rows::bytes(3, row.bytes(3)?)?, standing }))
     };
-    let standing = database.ensure_standing(&standing)?;
-    let hash: [u8; 16] = rows::bytes(3, row.bytes(3)?)?;
-    let sql = "INSERT INTO identities (record, hubspot_id, hash, standing) VALUES (?1, ?2, ?3, ?4)";
-    let values = params![row.record(database)?, row.hubspot_id(database, 2)?, hash, standing];
-    database.prepare_cached(sql)?.execute(values).map(drop)
+    let mut identities: Vec<(i64, Known)> = rows.iter().map(identity).collect::<rusqlite::Result<_>>()?;
+    identities.sort_unstable_by_key(|(record, _)| *record);
+    known::change(database, &identities, |known, _| Ok(Some(*known)))
 }
 
-fn put_lookup(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
-    let record = row.record(database)?;
-    let place = database.ensure_place(row.pipeline(database)?, &AssociationKey(row.must(2)?.into()))?;
-    let lookup = lookup_of(record, place);
-    let (wanted, before) = (row.asked(database, 3)?, row.asked(database, 5)?);
-    if let Some((target, label)) = before {
-        let objects = row.number(10)?.ok_or_else(|| damaged("what two records are is missing".to_owned()))?;
-        let relation = database.ensure_relation(&Relation { objects, to_object: row.must(8)?.into() })?;
-        let (from, to) = (row.hubspot_id(database, 7)?, row.hubspot_id(database, 9)?);
-        let sql = "SELECT hubspot_id FROM identities WHERE record = ?1";
-        let near: Option<i64> = database.prepare_cached(sql)?.query_row([record], |row| row.get(0)).optional()?;
-        let from = Some(from).filter(|from| Some(*from) != near);
-        let sql = "INSERT INTO associations (lookup, target, label, relation, from_id, to_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        database.prepare_cached(sql)?.execute(params![lookup, target, label, relation, from, to])?;
+fn put_lookups(database: &Database, rows: &[Row]) -> rusqlite::Result<()> {
+    let mut stands: Vec<Leading> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let row = Given(row);
+        let place = database.ensure_place(row.pipeline(database)?, &AssociationKey(row.must(2)?.into()))?;
+        let lookup = lookup_of(row.record(database)?, place);
+        let (wanted, before) = (row.asked(database, 3)?, row.asked(database, 5)?);
+        if let Some(asked) = before {
+            let objects = row.number(10)?.ok_or_else(|| damaged("what two records are is missing".to_owned()))?;
+            let relation = database.ensure_relation(&Relation { objects, to_object: row.must(8)?.into() })?;
+            let (from, to) = (row.hubspot_id(database, 7)?, row.hubspot_id(database, 9)?);
+            stands.push((lookup, (asked, Pair { relation, from, to })));
+        }
+        let recheck = row.0.get(11) == Some(&Cell::Flag(true));
+        if recheck || wanted != before {
+            let sql = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck, waiting_since, retry_at)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let (target, label) = wanted.map_or((None, None), |(target, label)| (Some(target), label));
+            let values = params![lookup, target, label, recheck, row.number(12)?, row.number(13)?];
+            database.prepare_cached(sql)?.execute(values)?;
+        }
     }
-    let recheck = row.0.get(11) == Some(&Cell::Flag(true));
-    if recheck || wanted != before {
-        let sql = "INSERT INTO due_associations (lookup, wanted, wanted_label, recheck, waiting_since, retry_at)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-        let (target, label) = wanted.map_or((None, None), |(target, label)| (Some(target), label));
-        let values = params![lookup, target, label, recheck, row.number(12)?, row.number(13)?];
-        database.prepare_cached(sql)?.execute(values)?;
-    }
-    Ok(())
+    stands.sort_unstable_by_key(|(lookup, _)| *lookup);
+    carried_out::enter(database, &stands)
 }
 
 fn put_replaced(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
@@ -479,15 +490,20 @@ fn put_replaced(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
     database.prepare_cached(sql)?.execute([target, row.hubspot_id(database, 1)?]).map(drop)
 }
 
-fn put_owned(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {
-    let relation = Relation { objects: row.number(2)?.unwrap_or_default(), to_object: Default::default() };
-    let (label, from) = match row.must(3)? {
-        "" => (0, 0),
-        label => (database.ensure_label(&rows::parsed(3, label)?)?, row.hubspot_id(database, 4)?),
+fn put_owned(database: &Database, rows: &[Row]) -> rusqlite::Result<()> {
+    let own = |row: &Row| {
+        let row = Given(row);
+        let relation = Relation { objects: row.number(2)?.unwrap_or_default(), to_object: Default::default() };
+        let (label, from) = match row.must(3)? {
+            "" => (NO_LABEL, 0),
+            label => (database.ensure_label(&rows::parsed(3, label)?)?, row.hubspot_id(database, 4)?),
+        };
+        let end = |place| row.number(place)?.ok_or_else(|| damaged("an end of a pair is missing".to_owned()));
+        Ok(Own { newer: end(0)?, older: end(1)?, relation: database.ensure_relation(&relation)?, label, from })
     };
-    let sql = "INSERT INTO owned_types (newer, older, relation, label, from_id) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let values = params![row.number(0)?, row.number(1)?, database.ensure_relation(&relation)?, label, from];
-    database.prepare_cached(sql)?.execute(values).map(drop)
+    let mut owned: Vec<Own> = rows.iter().map(own).collect::<rusqlite::Result<_>>()?;
+    owned.sort_unstable();
+    pairs::set_owned(database, &owned, true)
 }
 
 fn put_in_doubt(database: &Database, row: &Given<'_>) -> rusqlite::Result<()> {

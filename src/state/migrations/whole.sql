@@ -100,13 +100,6 @@ CREATE TABLE standings (
     records INTEGER NOT NULL DEFAULT 0,
     UNIQUE (pipeline, membership, mapping, match_property)
 ) STRICT;
-CREATE TABLE identities (
-    record INTEGER PRIMARY KEY,
-    hubspot_id INTEGER NOT NULL,
-    hash BLOB NOT NULL,
-    standing INTEGER NOT NULL
-) STRICT;
-CREATE INDEX identities_by_hubspot_id ON identities (hubspot_id);
 CREATE TABLE association_keys (
     pipeline INTEGER NOT NULL REFERENCES pipelines (id),
     place INTEGER NOT NULL,
@@ -124,15 +117,6 @@ CREATE TABLE relations (
     to_object TEXT NOT NULL,
     UNIQUE (objects, to_object)
 ) STRICT;
-CREATE TABLE associations (
-    lookup INTEGER PRIMARY KEY,
-    target INTEGER NOT NULL,
-    label INTEGER,
-    relation INTEGER NOT NULL,
-    from_id INTEGER,
-    to_id INTEGER NOT NULL
-) STRICT;
-CREATE INDEX associations_by_pair ON associations (from_id, to_id) WHERE from_id IS NOT NULL;
 CREATE TABLE due_associations (
     lookup INTEGER PRIMARY KEY,
     wanted INTEGER,
@@ -153,14 +137,6 @@ CREATE TABLE pairs_before (
     pair INTEGER,
     made INTEGER
 ) STRICT;
-CREATE TABLE owned_types (
-    newer INTEGER NOT NULL,
-    older INTEGER NOT NULL,
-    relation INTEGER NOT NULL,
-    label INTEGER NOT NULL,
-    from_id INTEGER NOT NULL,
-    PRIMARY KEY (newer, older, relation, label, from_id)
-) STRICT, WITHOUT ROWID;
 CREATE TABLE call_kinds (
     number INTEGER PRIMARY KEY,
     match_property TEXT NOT NULL,
@@ -185,11 +161,6 @@ CREATE TABLE run_origins (
     run TEXT PRIMARY KEY,
     origin TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE due_together (
-    number INTEGER PRIMARY KEY,
-    pipeline INTEGER NOT NULL REFERENCES pipelines (id),
-    lookups BLOB NOT NULL
-) STRICT;
 CREATE TABLE making_together (
     number INTEGER PRIMARY KEY,
     first INTEGER NOT NULL,
@@ -199,4 +170,31 @@ CREATE TABLE making_together (
 CREATE TABLE "notes" (
     key TEXT PRIMARY KEY,
     text TEXT NOT NULL
+) STRICT;
+CREATE TABLE identities (
+    first INTEGER PRIMARY KEY,
+    entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE identities_by_hubspot_id (
+    first BLOB PRIMARY KEY NOT NULL,
+    entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE associations (
+    first INTEGER PRIMARY KEY,
+    entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE associations_by_pair (
+    first BLOB PRIMARY KEY NOT NULL,
+    entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE owned_types (
+    first BLOB PRIMARY KEY NOT NULL,
+    entries BLOB NOT NULL
+) STRICT;
+CREATE TABLE due_together (
+    number INTEGER PRIMARY KEY,
+    pipeline INTEGER NOT NULL REFERENCES pipelines (id),
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    lookups BLOB NOT NULL
 ) STRICT;

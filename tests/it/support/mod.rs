@@ -20,6 +20,7 @@ pub(crate) mod page;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 pub(crate) mod receivers;
+pub(crate) mod remembered;
 pub(crate) mod served;
 pub(crate) mod story;
 pub(crate) mod uses;
